@@ -1,0 +1,19 @@
+"""`@kernel`: compiles a numeric function to machine code (numba), once per machine, and releases the GIL while it runs.
+
+Rules that keep the cache right and the sound reproducible: a kernel calls only kernels of its own file (numba's cache does
+not notice a change in another file); no fast-math (results would depend on the block size); arrays in, arrays out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def kernel(function: F) -> F:
+    """Compile on first use and cache on disk."""
+    return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))

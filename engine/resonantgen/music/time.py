@@ -1,0 +1,149 @@
+"""Exact musical time: bars, ticks and samples.
+
+Positions in music are integer ticks (480 per quarter note) and tempos are fractions. A sample position is rounded once,
+at the end, from the absolute position, so nothing drifts: `sample(tick) = round(tick * 60 * rate / (480 * tempo))`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+
+from resonantgen.errors import BadValue
+
+TICKS_PER_QUARTER = 480
+MIN_TEMPO_BPM, MAX_TEMPO_BPM = 20, 400
+MIN_BARS, MAX_BARS = 1, 64
+MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 44_100, 96_000
+
+# How unequal meters are usually felt; every other eighth meter is grouped in threes if it can be, otherwise in twos.
+_GROUPS = {(5, 4): (3, 2), (7, 4): (4, 3), (5, 8): (3, 2), (7, 8): (2, 2, 3), (10, 8): (3, 3, 2, 2), (11, 8): (3, 3, 3, 2)}
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """A time signature from 2/4 to 12/8."""
+
+    numerator: int = 4
+    denominator: int = 4
+
+    def __post_init__(self) -> None:
+        if not (2 <= self.numerator <= 12 and self.denominator in (4, 8)):
+            raise BadValue(
+                f'"{self.numerator}/{self.denominator}" is no meter that can be played here. '
+                "Meters have 2 to 12 quarters or eighths: 4/4, 3/4, 5/4, 7/8, 12/8."
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Meter:
+        """Read "7/8". Raises BadValue."""
+        match = re.fullmatch(r"\s*(\d{1,4})\s*/\s*(\d{1,4})\s*", text)
+        if match is None:
+            raise BadValue(f'"{text[:40]}" is no meter. Meters look like: 4/4, 3/4, 7/8.')
+        return cls(int(match[1]), int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.numerator}/{self.denominator}"
+
+    @property
+    def unit_ticks(self) -> int:
+        """Length of the written unit (a quarter or an eighth)."""
+        return TICKS_PER_QUARTER * 4 // self.denominator
+
+    @property
+    def bar_ticks(self) -> int:
+        return self.numerator * self.unit_ticks
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """The bar's felt beats, each as a count of written units: 4/4 is (1, 1, 1, 1), 6/8 is (3, 3), 7/8 is (2, 2, 3)."""
+        if (self.numerator, self.denominator) in _GROUPS and self.denominator == 8:
+            return _GROUPS[self.numerator, self.denominator]
+        if self.denominator == 4:
+            return (1,) * self.numerator
+        size = 3 if self.numerator % 3 == 0 else 2
+        return (size,) * (self.numerator // size)
+
+    @property
+    def beats_ticks(self) -> tuple[int, ...]:
+        """Start of each felt beat within the bar."""
+        starts, position = [], 0
+        for size in self.groups:
+            starts.append(position)
+            position += size * self.unit_ticks
+        return tuple(starts)
+
+    @property
+    def strong_ticks(self) -> tuple[int, ...]:
+        """Start of each strong beat within the bar: the downbeat, and where the bar's second half is felt."""
+        beats = self.beats_ticks
+        if self.denominator == 4 and (self.numerator, 4) in _GROUPS:
+            return (0, _GROUPS[self.numerator, 4][0] * self.unit_ticks)
+        if self.numerator == 3 or len(beats) < 2:
+            return (0,)
+        return (0, beats[len(beats) // 2])
+
+
+def parse_tempo(value: str | float | Fraction) -> Fraction:
+    """The tempo in beats (quarter notes) per minute as an exact fraction: 97.3 is 973/10. Raises BadValue."""
+    try:
+        tempo = value if isinstance(value, Fraction) else Fraction(Decimal(str(value).strip()))
+    except (InvalidOperation, ValueError, OverflowError):
+        raise BadValue(f'"{str(value)[:40]}" is no tempo. Give beats per minute, such as 128.') from None
+    if not MIN_TEMPO_BPM <= tempo <= MAX_TEMPO_BPM:
+        raise BadValue(f"A tempo of {str(value)[:40]} bpm cannot be played. Use {MIN_TEMPO_BPM} to {MAX_TEMPO_BPM}.")
+    return tempo
+
+
+def check_bars(bars: int) -> int:
+    """The same number of bars. Raises BadValue outside 1 to 64."""
+    if not MIN_BARS <= bars <= MAX_BARS:
+        raise BadValue(f"{bars} bars cannot be made. Use {MIN_BARS} to {MAX_BARS}.")
+    return bars
+
+
+def check_sample_rate(sample_rate: int) -> int:
+    """The same rate in Hz. Raises BadValue outside 44.1 to 96 kHz."""
+    if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
+        raise BadValue(f"A sample rate of {sample_rate} Hz is not supported. Use {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE}.")
+    return sample_rate
+
+
+@dataclass(frozen=True, slots=True)
+class TempoMap:
+    """Ticks to samples and back, at one tempo (quarter notes per minute), meter and sample rate (Hz)."""
+
+    tempo_bpm: Fraction
+    meter: Meter = Meter()  # noqa: RUF009 - a frozen value
+    sample_rate: int = 48_000
+
+    def __post_init__(self) -> None:
+        parse_tempo(self.tempo_bpm)
+        check_sample_rate(self.sample_rate)
+
+    def sample_at(self, tick: int) -> int:
+        """The sample on which a tick falls; half a sample rounds to even."""
+        return round(Fraction(tick * 60 * self.sample_rate, TICKS_PER_QUARTER) / self.tempo_bpm)
+
+    def tick_at(self, sample: int) -> int:
+        """The last tick whose sample is at or before this one."""
+        tick = math.floor(Fraction(sample * TICKS_PER_QUARTER, 60 * self.sample_rate) * self.tempo_bpm)
+        while self.sample_at(tick + 1) <= sample:
+            tick += 1
+        while self.sample_at(tick) > sample:
+            tick -= 1
+        return tick
+
+    def bar_sample(self, bar: int) -> int:
+        """The sample on which a bar (counted from 0) starts."""
+        return self.sample_at(bar * self.meter.bar_ticks)
+
+    def frames(self, bars: int) -> int:
+        """Exact length in frames of a clip of so many bars that starts at 0."""
+        return self.bar_sample(bars)
+
+    def seconds(self, ticks: int) -> float:
+        return float(Fraction(ticks * 60, TICKS_PER_QUARTER) / self.tempo_bpm)
