@@ -1,0 +1,3 @@
+"""ResonantGen: words in, four bar-exact, lockable tracks out."""
+
+__version__ = "0.1.0"
