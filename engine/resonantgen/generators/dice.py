@@ -1,8 +1,8 @@
 """Random numbers that are a pure function of a seed and a name.
 
-Each decision rolls its own die: `dice.roll("kick", bar, step)` is the same number whatever was rolled before. So a setting
-that moves a threshold adds or removes a few notes and leaves the rest of the idea as it was, and "busier" is the same
-music with more in it.
+Each decision rolls its own die: `dice.roll("kick", bar, step)` is the same number whatever was rolled before. So a
+setting that moves a threshold adds or removes a few notes and leaves the rest of the idea as it was, and "busier" is
+the same music with more in it.
 """
 
 from __future__ import annotations

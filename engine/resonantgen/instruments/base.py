@@ -1,8 +1,8 @@
 """The contract of everything that makes or shapes sound.
 
 Samples are float64 arrays of shape [frames, 2]. Every part keeps its state apart from its settings, and gives the same
-samples whether it is fed one frame or all frames at a time: nothing may depend on where a block begins or ends. Offline is
-the same code with a throwaway state. `tests/engine/instruments/contracts.py` checks this for every part.
+samples whether it is fed one frame or all frames at a time: nothing may depend on where a block begins or ends. Offline
+is the same code with a throwaway state. `tests/engine/instruments/contracts.py` checks this for every part.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Sound:
     """What a track plays on: the id of a kit or patch in presets/instruments, and where its macros stand."""
 
     preset: str
-    macros: Macros = Macros()  # noqa: RUF009 - a frozen value
+    macros: Macros = Macros()
 
 
 class Instrument(Protocol):

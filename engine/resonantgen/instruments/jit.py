@@ -1,7 +1,7 @@
-"""`@kernel`: compiles a numeric function to machine code (numba), once per machine, and releases the GIL while it runs.
+"""`@kernel`: compiles a numeric function to machine code (numba), once per machine; it releases the GIL while it runs.
 
-Rules that keep the cache right and the sound reproducible: a kernel calls only kernels of its own file (numba's cache does
-not notice a change in another file); no fast-math (results would depend on the block size); arrays in, arrays out.
+Rules that keep the cache right and the sound reproducible: a kernel calls only kernels of its own file (numba's cache
+does not notice a change in another file); no fast-math (results would depend on the block size); arrays in, arrays out.
 """
 
 from __future__ import annotations
