@@ -19,6 +19,12 @@ Internal invariants use `assert` instead.
 """
 
 
+def quoted(text: str, limit: int = 40) -> str:
+    """What a user gave, in quotes and on one line, cut to `limit` characters: for use in messages."""
+    line = "".join(c if c.isprintable() else " " for c in text[: limit + 1])
+    return f'"{line if len(line) <= limit else line[:limit] + "…"}"'
+
+
 class ResonantGenError(Exception):
     """Something that the user can act upon; `str(error)` is one line that says how."""
 

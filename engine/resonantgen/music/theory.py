@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import combinations
+from itertools import combinations, pairwise
 
-from resonantgen.errors import BadValue
+from resonantgen.errors import BadValue, quoted
 
 SHARPS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 FLATS = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
 _LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+_LINE_OF_FIFTHS = "FCGDAEB"
 
 
 class Mode(StrEnum):
@@ -55,11 +56,32 @@ _SIGNATURE_SHIFT = {
 }
 
 
+# Other words for a mode, and how chord symbols write it.
+_MODE_WORDS = {mode.value: mode for mode in Mode} | {
+    "": Mode.MAJOR,
+    "M": Mode.MAJOR,
+    "m": Mode.MINOR,
+    "maj": Mode.MAJOR,
+    "min": Mode.MINOR,
+    "ionian": Mode.MAJOR,
+    "aeolian": Mode.MINOR,
+    "natural minor": Mode.MINOR,
+}
+
+
+def name_at_fifth(fifths: int) -> str:
+    """The note so many fifths above C (0), with one accidental at most: 1 is G, -2 is Bb, 6 is F#, 13 is G, not F##."""
+    alteration, letter = divmod(fifths + 1, 7)
+    if not -1 <= alteration <= 1:
+        return SHARPS[fifths * 7 % 12]
+    return _LINE_OF_FIFTHS[letter] + ("b", "", "#")[alteration + 1]
+
+
 def parse_pitch_class(text: str) -> int:
     """Read "F#", "Bb", "E♭". Raises BadValue."""
     match = re.fullmatch(r"([A-Ga-g])([#♯b♭]?)", text.strip())
     if match is None:
-        raise BadValue(f'"{text[:40]}" is no note name. Names look like: C, F#, Bb.')
+        raise BadValue(f"{quoted(text)} is no note name. Names look like: C, F#, Bb.")
     shift = {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}[match[2]]
     return (_LETTERS[match[1].upper()] + shift) % 12
 
@@ -74,24 +96,32 @@ class Key:
     @classmethod
     def parse(cls, text: str) -> Key:
         """Read "A minor", "F# major", "D dorian", "Am", "Bb" (major). Raises BadValue."""
-        match = re.fullmatch(r"\s*([A-Ga-g][#♯b♭]?)(m(?![a-z])|\s*[- ]?\s*([A-Za-z][A-Za-z ]*?))?\s*", text)
-        words = {"": Mode.MAJOR, "maj": Mode.MAJOR, "min": Mode.MINOR, "aeolian": Mode.MINOR, "ionian": Mode.MAJOR}
+        match = re.fullmatch(r"([A-Ga-g][#♯b♭]?)(.*)", text.strip())
         if match is not None:
-            name = "minor" if match[2] == "m" else " ".join((match[3] or "").lower().split())
-            mode = words.get(name) or next((m for m in Mode if m.value == name), None)
+            word = " ".join(match[2].replace("-", " ").split())
+            mode = _MODE_WORDS.get(word) or _MODE_WORDS.get(word.lower())
             if mode is not None:
                 return cls(parse_pitch_class(match[1]), mode)
-        raise BadValue(f'"{text[:40]}" is no key. Keys look like: "A minor", "F# major", "D dorian".')
+        raise BadValue(f'{quoted(text)} is no key. Keys look like: "A minor", "F# major", "D dorian".')
+
+    @classmethod
+    def of_signature(cls, fifths: int, *, minor: bool) -> Key:
+        """The major or minor key with so many sharps (positive) or flats (negative)."""
+        return cls((fifths + 3 * minor) * 7 % 12, Mode.MINOR if minor else Mode.MAJOR)
 
     @property
     def fifths(self) -> int:
         """Sharps (positive) or flats (negative) in the key signature, -6 to 6."""
         fifths = (self.tonic * 7 + _SIGNATURE_SHIFT[self.mode] + 6) % 12 - 6
-        return 6 if fifths == -6 and self.mode is Mode.MAJOR else fifths
+        return 6 if fifths == -6 and self.mode in (Mode.MAJOR, Mode.LYDIAN) else fifths
 
     def name_of(self, pitch: int) -> str:
-        """A pitch's or pitch class's name, spelled with sharps or flats as this key is."""
-        return (SHARPS if self.fifths >= 0 else FLATS)[pitch % 12]
+        """The name of a pitch or pitch class as it is spelled in this key: 1 b2 2 b3 3 4 #4 5 b6 6 b7 7 of the tonic.
+
+        So A minor has G# and Bb, C major Bb and F#, Eb minor Cb.
+        """
+        lowest = self.fifths - _SIGNATURE_SHIFT[self.mode] - 5  # the b2: five fifths below the tonic
+        return name_at_fifth(lowest + (pitch * 7 - lowest) % 12)
 
     def __str__(self) -> str:
         return f"{self.name_of(self.tonic)} {self.mode.value}"
@@ -166,7 +196,7 @@ class Chord:
         """Read a symbol such as "Am", "F#m7b5", "Bbmaj7". Raises BadValue."""
         match = re.fullmatch(r"([A-G][#b]?)(.*)", text.strip())
         if match is None or match[2] not in QUALITIES:
-            raise BadValue(f'"{text[:40]}" is no chord. Chords look like: Am, F#m7b5, Bbmaj7.')
+            raise BadValue(f"{quoted(text)} is no chord. Chords look like: Am, F#m7b5, Bbmaj7.")
         return cls(parse_pitch_class(match[1]), match[2])
 
     @property
@@ -207,13 +237,11 @@ def roman_chord(numeral: str, key: Key) -> Chord:
     """
     match = _ROMAN.fullmatch(numeral.strip())
     if match is None:
-        raise BadValue(f'"{numeral[:40]}" is no roman numeral. Numerals look like: i, bVII, V7, ii7b5, IVmaj7.')
+        raise BadValue(f"{quoted(numeral)} is no roman numeral. Numerals look like: i, bVII, V7, ii7b5, IVmaj7.")
     accidental, digits, mark, suffix = match.groups()
     degree = _NUMERALS.index(digits.upper())
-    if accidental:
-        step = Mode.MAJOR.intervals[degree] + (1 if accidental == "#" else -1)
-    else:
-        step = key.mode.intervals[degree]
+    intervals = Mode.MAJOR.intervals if accidental else key.mode.intervals
+    step = intervals[degree] + {"b": -1, "": 0, "#": 1}[accidental]
     minor = digits.islower()
     if mark in ("°", "o"):
         quality = {"": "dim", "7": "dim7"}.get(suffix, "?")
@@ -224,7 +252,8 @@ def roman_chord(numeral: str, key: Key) -> Chord:
     else:
         quality = suffix
     if quality not in QUALITIES:
-        raise BadValue(f'"{numeral[:40]}" is no chord that is known here. Qualities: {", ".join(filter(None, QUALITIES))}.')
+        known = ", ".join(filter(None, QUALITIES))
+        raise BadValue(f"{quoted(numeral)} is no chord that is known here. Qualities: {known}.")
     return Chord((key.tonic + step) % 12, quality)
 
 
@@ -302,7 +331,7 @@ def lead_voices(previous: Sequence[int] | None, chord: Chord, low: int, high: in
             movement = sum(min(abs(p - q) for q in previous) for p in voicing)
         else:
             movement = 2 * abs(sum(voicing) / len(voicing) - middle)
-        gaps = [b - a for a, b in zip(voicing, voicing[1:], strict=False)]
+        gaps = [b - a for a, b in pairwise(voicing)]
         spacing = sum(0.5 * max(0, gap - 9) + 2.0 * (gap == 1) + 1.0 * (gap == 2) for gap in gaps)
         drift = 0.15 * abs(sum(voicing) / len(voicing) - middle)
         return movement + spacing + drift, voicing

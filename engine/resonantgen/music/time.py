@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
-from resonantgen.errors import BadValue
+from resonantgen.errors import BadValue, quoted
 
 TICKS_PER_QUARTER = 480
 MIN_TEMPO_BPM, MAX_TEMPO_BPM = 20, 400
@@ -20,7 +20,14 @@ MIN_BARS, MAX_BARS = 1, 64
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 44_100, 96_000
 
 # How unequal meters are usually felt; every other eighth meter is grouped in threes if it can be, otherwise in twos.
-_GROUPS = {(5, 4): (3, 2), (7, 4): (4, 3), (5, 8): (3, 2), (7, 8): (2, 2, 3), (10, 8): (3, 3, 2, 2), (11, 8): (3, 3, 3, 2)}
+_GROUPS = {
+    (5, 4): (3, 2),
+    (7, 4): (4, 3),
+    (5, 8): (3, 2),
+    (7, 8): (2, 2, 3),
+    (10, 8): (3, 3, 2, 2),
+    (11, 8): (3, 3, 3, 2),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,7 @@ class Meter:
         """Read "7/8". Raises BadValue."""
         match = re.fullmatch(r"\s*(\d{1,4})\s*/\s*(\d{1,4})\s*", text)
         if match is None:
-            raise BadValue(f'"{text[:40]}" is no meter. Meters look like: 4/4, 3/4, 7/8.')
+            raise BadValue(f"{quoted(text)} is no meter. Meters look like: 4/4, 3/4, 7/8.")
         return cls(int(match[1]), int(match[2]))
 
     def __str__(self) -> str:
@@ -59,43 +66,50 @@ class Meter:
 
     @property
     def groups(self) -> tuple[int, ...]:
-        """The bar's felt beats, each as a count of written units: 4/4 is (1, 1, 1, 1), 6/8 is (3, 3), 7/8 is (2, 2, 3)."""
-        if (self.numerator, self.denominator) in _GROUPS and self.denominator == 8:
+        """The bar's felt beats as counts of written units: 4/4 is (1, 1, 1, 1), 6/8 is (3, 3), 7/8 is (2, 2, 3)."""
+        return (1,) * self.numerator if self.denominator == 4 else self._halves
+
+    @property
+    def beats_ticks(self) -> tuple[int, ...]:
+        """Start of each felt beat within the bar."""
+        return self._starts(self.groups)
+
+    @property
+    def strong_ticks(self) -> tuple[int, ...]:
+        """Start of each strong beat within the bar: the downbeat, and where the bar's second half is felt.
+
+        4/4 has 0 and 2 quarters, 5/4 0 and 3, 7/8 0 and 4 eighths. A bar of three equal beats has the downbeat only.
+        """
+        groups = self._halves
+        if len(groups) == 1 or (len(groups) == 3 and len(set(groups)) == 1):
+            return (0,)
+        return (0, min(self._starts(groups)[1:], key=lambda start: abs(2 * start - self.bar_ticks)))
+
+    @property
+    def _halves(self) -> tuple[int, ...]:
+        """The finest grouping, in written units, at whose seams a second half can begin."""
+        if (self.numerator, self.denominator) in _GROUPS:
             return _GROUPS[self.numerator, self.denominator]
         if self.denominator == 4:
             return (1,) * self.numerator
         size = 3 if self.numerator % 3 == 0 else 2
         return (size,) * (self.numerator // size)
 
-    @property
-    def beats_ticks(self) -> tuple[int, ...]:
-        """Start of each felt beat within the bar."""
-        starts, position = [], 0
-        for size in self.groups:
-            starts.append(position)
-            position += size * self.unit_ticks
-        return tuple(starts)
-
-    @property
-    def strong_ticks(self) -> tuple[int, ...]:
-        """Start of each strong beat within the bar: the downbeat, and where the bar's second half is felt."""
-        beats = self.beats_ticks
-        if self.denominator == 4 and (self.numerator, 4) in _GROUPS:
-            return (0, _GROUPS[self.numerator, 4][0] * self.unit_ticks)
-        if self.numerator == 3 or len(beats) < 2:
-            return (0,)
-        return (0, beats[len(beats) // 2])
+    def _starts(self, groups: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sum(groups[:i]) * self.unit_ticks for i in range(len(groups)))
 
 
 def parse_tempo(value: str | float | Fraction) -> Fraction:
-    """The tempo in beats (quarter notes) per minute as an exact fraction: 97.3 is 973/10. Raises BadValue."""
+    """The tempo in quarter notes per minute as an exact fraction: 97.3 is 973/10. Raises BadValue."""
+    text = str(value).strip()
     try:
-        tempo = value if isinstance(value, Fraction) else Fraction(Decimal(str(value).strip()))
-    except (InvalidOperation, ValueError, OverflowError):
-        raise BadValue(f'"{str(value)[:40]}" is no tempo. Give beats per minute, such as 128.') from None
-    if not MIN_TEMPO_BPM <= tempo <= MAX_TEMPO_BPM:
-        raise BadValue(f"A tempo of {str(value)[:40]} bpm cannot be played. Use {MIN_TEMPO_BPM} to {MAX_TEMPO_BPM}.")
-    return tempo
+        tempo = value if isinstance(value, Fraction) else Decimal(text)
+        possible = len(text) <= 40 and MIN_TEMPO_BPM <= tempo <= MAX_TEMPO_BPM
+    except InvalidOperation:  # not a number, or Decimal's own "NaN"
+        raise BadValue(f"{quoted(text)} is no tempo. Give beats per minute, such as 128.") from None
+    if not possible:
+        raise BadValue(f"A tempo of {quoted(text)} bpm cannot be played. Use {MIN_TEMPO_BPM} to {MAX_TEMPO_BPM}.")
+    return Fraction(tempo)
 
 
 def check_bars(bars: int) -> int:
@@ -108,7 +122,7 @@ def check_bars(bars: int) -> int:
 def check_sample_rate(sample_rate: int) -> int:
     """The same rate in Hz. Raises BadValue outside 44.1 to 96 kHz."""
     if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
-        raise BadValue(f"A sample rate of {sample_rate} Hz is not supported. Use {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE}.")
+        raise BadValue(f"{sample_rate} Hz is no sample rate to work at. Use {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE}.")
     return sample_rate
 
 
@@ -117,7 +131,7 @@ class TempoMap:
     """Ticks to samples and back, at one tempo (quarter notes per minute), meter and sample rate (Hz)."""
 
     tempo_bpm: Fraction
-    meter: Meter = Meter()  # noqa: RUF009 - a frozen value
+    meter: Meter = Meter()
     sample_rate: int = 48_000
 
     def __post_init__(self) -> None:
@@ -146,4 +160,5 @@ class TempoMap:
         return self.bar_sample(bars)
 
     def seconds(self, ticks: int) -> float:
+        """How long so many ticks last."""
         return float(Fraction(ticks * 60, TICKS_PER_QUARTER) / self.tempo_bpm)
