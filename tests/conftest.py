@@ -27,6 +27,11 @@ def allowed_skips() -> set[str]:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
     outcome = yield
     report = outcome.get_result()
-    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail") and item.nodeid not in allowed_skips():
+    if (
+        report.skipped
+        and os.environ.get("CI")
+        and not hasattr(report, "wasxfail")
+        and item.nodeid not in allowed_skips()
+    ):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped in CI and is not in {ALLOWED_SKIPS.name}: {report.longrepr}"

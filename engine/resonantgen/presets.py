@@ -28,7 +28,10 @@ def presets_folder() -> Path:
 
 def load_preset(path: Path, kind: type[T]) -> T:
     """Read a TOML file as a msgspec structure. Raises PresetError as `file:line: what is wrong`."""
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise PresetError(f"{path}:1: not UTF-8 text") from None
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
