@@ -14,7 +14,7 @@ from resonantgen.generators.grammars.drums import DrumGrammar
 from resonantgen.generators.grammars.harmony import HarmonyGrammar
 from resonantgen.generators.grammars.melody import MelodyGrammar
 from resonantgen.music.notes import Role
-from resonantgen.music.theory import Key, Mode, roman_chord
+from resonantgen.music.theory import Key, Mode, parse_pitch_class, roman_chord
 from resonantgen.music.time import Meter
 from resonantgen.presets import load_preset, presets_folder
 
@@ -78,6 +78,7 @@ class Style(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     tempo: TempoRange
     meters: Annotated[list[str], msgspec.Meta(min_length=1)]  # the most typical first
     modes: Annotated[list[Mode], msgspec.Meta(min_length=1)]  # the most typical first
+    tonics: Annotated[list[str], msgspec.Meta(min_length=1)]  # keys that suit it, the most typical first
     diatonic: bool  # pitched notes keep to the scale (at least 98 %)
     swing: Share  # 0 straight; 1 triplets: delays every second step of the swung grid by up to a third of the pair
     swing_grid: Annotated[int, msgspec.Meta(ge=8, le=16)] = 16  # what swings: 8ths or 16ths
@@ -93,6 +94,11 @@ class Style(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         for text in self.meters:
             try:
                 Meter.parse(text)
+            except BadValue as error:
+                raise ValueError(str(error)) from None
+        for text in self.tonics:
+            try:
+                parse_pitch_class(text)
             except BadValue as error:
                 raise ValueError(str(error)) from None
         missing = [mode.value for mode in self.modes if all(p.mode is not mode for p in self.progressions)]
