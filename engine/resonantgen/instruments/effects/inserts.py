@@ -42,7 +42,7 @@ class Drive(Insert, frozen=True, tag="drive"):
 
 
 class Chorus(Insert, frozen=True, tag="chorus"):
-    """Copies on gently moving delays. A delay of 1 to 5 ms with feedback is a flanger; `mix = 1` with one voice is vibrato."""
+    """Copies on gently moving delays. Short and with feedback: a flanger. One voice and `mix = 1`: vibrato."""
 
     rate_hz: LfoHertz = 0.6
     depth_ms: Annotated[float, msgspec.Meta(ge=0, le=20)] = 2.0  # how far the delay moves to each side
