@@ -1,0 +1,214 @@
+"""One stroke of a drum: from a piece's layers, the macros, the velocity and a seed to samples.
+
+A stroke is a pure function of these, made whole, so how a stream is cut into blocks cannot change it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resonantgen.instruments import drum_kernels as kernels
+from resonantgen.instruments.base import Macros, Samples
+from resonantgen.instruments.drum_pieces import Kit, Layer, Metal, Noise, Piece, Texture, Tone
+from resonantgen.music.notes import DrumPiece
+
+Array = NDArray[np.float64]
+
+USUAL_VELOCITY = 0.8  # at which a piece has the tone of its preset
+TAIL_OF_DECAY = 1.25  # a layer is heard for this many T60s: to -75 dB
+FADE_SHARE = 0.15  # of a stroke, at its end
+TILTS_HZ = np.array([900.0, 6_000.0])  # the first moves the kit's balance, the second what is bright already
+TILT_DB = 6.0  # of each tilt, at full brightness
+TOUCH_DB = 8.0  # of each tilt, from the softest to the usual velocity, at full touch
+SIDE_HZ = 260.0
+ECHO_MS = (1.9, 2.9, 6.7)  # delay and all-passes of the diffuse side
+ECHO_TAIL_MS = 40.0
+DRIVE_RANGE = 3.0  # full drive is a gain of e^3 - 1, 26 dB
+
+
+def half_band(count: int, transition: float) -> Array:
+    """All-pass coefficients [count] of an elliptic half-band filter whose transition band is `transition` of the sample rate.
+
+    Closed form by theta functions: Valenzuela and Constantinides 1983, "Digital signal processing schemes for efficient
+    interpolation and decimation".
+    """
+    k = math.tan((1.0 - 2.0 * transition) * math.pi / 4.0) ** 2
+    root = (1.0 - k * k) ** 0.25
+    e = 0.5 * (1.0 - root) / (1.0 + root)
+    q = e + 2.0 * e**5 + 15.0 * e**9 + 150.0 * e**13
+    order = 2 * count + 1
+    coefficients = []
+    for c in range(1, count + 1):
+        above = sum((-1) ** i * q ** (i * (i + 1)) * math.sin((2 * i + 1) * c * math.pi / order) for i in range(6))
+        below = 0.5 + sum((-1) ** i * q ** (i * i) * math.cos(2 * i * c * math.pi / order) for i in range(1, 6))
+        w = (above * q**0.25 / below) ** 2
+        x = math.sqrt((1.0 - w * k) * (1.0 - w / k)) / (1.0 + w)
+        coefficients.append((1.0 - x) / (1.0 + x))
+    return np.array(coefficients)
+
+
+HALF_BAND = half_band(count=6, transition=0.04)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chance:
+    """How this stroke differs from the piece as its maker left it, and where its noise starts."""
+
+    level_db: float
+    pitch: float
+    decay: float
+    cutoff: float
+    counter: int
+
+    @classmethod
+    def of(cls, seed: int, piece: DrumPiece, variation: float) -> _Chance:
+        counter = np.random.SeedSequence([seed & 0xFFFFFFFF, int(piece)]).generate_state(5, np.uint64)
+        level, pitch, decay, cutoff = (2.0 * float(n) / 2.0**64 - 1.0 for n in counter[:4])
+        return cls(
+            level_db=0.8 * variation * level,
+            pitch=1.0 + 0.006 * variation * pitch,
+            decay=1.0 + 0.08 * variation * decay,
+            cutoff=1.0 + 0.06 * variation * cutoff,
+            counter=int(counter[4]),
+        )
+
+
+def decibels(db: float) -> float:
+    return float(10.0 ** (db / 20.0))
+
+
+@dataclass(frozen=True, slots=True)
+class DrumVoice:
+    """A piece of a kit under given macros at a sample rate in Hz."""
+
+    kit: Kit
+    which: DrumPiece
+    macros: Macros
+    sample_rate: int
+
+    @property
+    def piece(self) -> Piece:
+        return self.kit.piece(self.which)
+
+    @property
+    def _longer(self) -> float:
+        """What the release macro multiplies decays by."""
+        return float(2.0**self.macros.release)
+
+    def _frames(self, ms: float) -> float:
+        return ms * self.sample_rate / 1000.0
+
+    def _dry_frames(self, decay: float) -> int:
+        def frames(layer: Layer) -> float:
+            bursts = (layer.bursts - 1) * layer.burst_ms if isinstance(layer, Texture) else 0.0
+            return self._frames(bursts + layer.attack_ms + layer.hold_ms + layer.decay_ms * decay * TAIL_OF_DECAY)
+
+        return 64 + int(max(frames(layer) for layer in self.piece.layers))
+
+    @property
+    def longest_frames(self) -> int:
+        """No stroke of this piece is longer."""
+        return self._dry_frames(self._longer * (1.0 + 0.08 * self.kit.variation)) + int(self._frames(ECHO_TAIL_MS))
+
+    def stroke(self, velocity: float, seed: int) -> Samples:
+        """The sound of one stroke, [frames, 2], from its first frame to its last; it ends at exactly zero."""
+        piece, macros, rate = self.piece, self.macros, float(self.sample_rate)
+        chance = _Chance.of(seed, self.which, self.kit.variation)
+        decay = self._longer * chance.decay
+        signal = np.zeros(self._dry_frames(decay))
+        for tone in piece.tone:
+            self._add_tone(signal, tone, velocity, decay, chance)
+        for index, texture in enumerate((*piece.noise, *piece.metal)):
+            self._add_texture(signal, texture, velocity, decay, chance, index)
+        signal *= velocity**self.kit.dynamics * decibels(chance.level_db)
+        if macros.attack:
+            softer = max(macros.attack, 0.0)
+            kernels.shape_transient(
+                signal, decibels(-9.0 * macros.attack) - 1.0, self._frames(8.0), self._frames(5.0 * softer)
+            )
+        drive = min(max(piece.drive + 0.6 * macros.drive, 0.0), 1.0)
+        if drive > 0.0:
+            kernels.saturate(signal, math.expm1(DRIVE_RANGE * drive), HALF_BAND)
+        tilt_db = TILT_DB * macros.brightness + TOUCH_DB * piece.touch * (velocity - USUAL_VELOCITY)
+        kernels.colour(
+            signal,
+            piece.low_cut_hz,
+            min(piece.high_cut_hz, self.kit.high_cut_hz),
+            TILTS_HZ,
+            np.full(len(TILTS_HZ), decibels(tilt_db)),
+            rate,
+        )
+        return self._placed(signal)
+
+    def _add_tone(self, signal: Array, tone: Tone, velocity: float, decay: float, chance: _Chance) -> None:
+        harder = 1.0 + 0.5 * self.piece.touch * (velocity - USUAL_VELOCITY)
+        sweeps = [(semitones * harder, self._frames(ms)) for semitones, ms in tone.sweep]
+        level = decibels(tone.level_db) * velocity**tone.touch
+        kernels.add_tone(
+            signal,
+            np.array([(ratio, level * decibels(db), share) for ratio, db, share in tone.partials]),
+            tone.hz * chance.pitch,
+            np.array(sweeps).reshape(-1, 2),
+            self._frames(tone.attack_ms),
+            self._frames(tone.hold_ms),
+            self._frames(tone.decay_ms) * decay,
+            tone.phase,
+            float(self.sample_rate),
+        )
+
+    def _add_texture(
+        self, signal: Array, texture: Noise | Metal, velocity: float, decay: float, chance: _Chance, index: int
+    ) -> None:
+        rate = float(self.sample_rate)
+        source = np.empty(len(signal))
+        counter = np.uint64((chance.counter + index * 0x632BE59BD9B4E019) % 2**64)
+        # What passes the filters is made about as loud as a full-scale tone, so that levels mean the same in every layer:
+        # white noise has its power spread evenly to 24 kHz, and that of squares falls with the square of the frequency.
+        if isinstance(texture, Noise):
+            falling = math.exp(-1.0 / self._frames(texture.grain_ms))
+            kernels.fill_noise(source, counter, texture.grains_hz / rate, falling)
+            band_hz = max(texture.high_cut_hz - texture.low_cut_hz, 0.3 * texture.low_cut_hz)
+            gain = math.sqrt(rate / 48_000.0 * 24_000.0 / band_hz)
+        else:
+            steps = np.array(texture.ratios) * texture.hz * chance.pitch / rate
+            kernels.fill_metal(source, steps, counter, texture.ring)
+            gain = math.sqrt(max(1.0, texture.low_cut_hz / texture.hz))
+        between = self._frames(texture.burst_ms)
+        kernels.add_texture(
+            signal,
+            source,
+            gain * decibels(texture.level_db) * velocity**texture.touch,
+            np.array([round(between * burst * chance.decay) for burst in range(texture.bursts)], dtype=np.float64),
+            self._frames(texture.attack_ms),
+            self._frames(texture.hold_ms),
+            self._frames(texture.decay_ms) * decay,
+            texture.low_cut_hz * chance.cutoff,
+            texture.high_cut_hz * chance.cutoff,
+            1.0 / texture.resonance,
+            texture.closing_octaves,
+            rate,
+        )
+
+    def _placed(self, signal: Array) -> Samples:
+        piece, width = self.piece, self.macros.width
+        wider = 1.0 + (width if width < 0.0 else 0.7 * width)
+        spread = min(piece.spread * wider, 1.0)
+        out = np.empty((len(signal) + (int(self._frames(ECHO_TAIL_MS)) if spread > 0.0 else 0), 2))
+        kernels.place(
+            out,
+            signal,
+            decibels(piece.level_db),
+            min(max(piece.pan * wider, -1.0), 1.0),
+            spread,
+            SIDE_HZ,
+            np.array([round(self._frames(ms)) for ms in ECHO_MS], dtype=np.float64),
+            int(FADE_SHARE * len(out)),
+            float(self.sample_rate),
+        )
+        return out
+
+
