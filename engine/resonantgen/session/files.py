@@ -1,0 +1,81 @@
+"""Writing to disk so that a crash, a full disk or a folder that cannot be written never leaves half a file.
+
+A file is written beside its place under a temporary name, forced to the disk, and renamed. What the operating system
+reports becomes one of the project errors.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from resonantgen.errors import ProjectDamaged, StorageError
+
+TEMPORARY_SUFFIX = ".part"
+_COUNTER = itertools.count()
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full; free some space and try again",
+    errno.EDQUOT: "your disk quota is used up; free some space and try again",
+    errno.EFBIG: "the file would be larger than the system allows",
+    errno.EROFS: "it is on a read-only file system; choose another folder",
+    errno.EACCES: "permission denied; choose another folder or change its permissions",
+    errno.EPERM: "the system does not permit it; choose another folder or change its permissions",
+    errno.ENOTDIR: "a part of the path is a file; choose another folder",
+    errno.ENOENT: "its parent folder does not exist; make it first",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+}
+_SQLITE_REASONS = {
+    sqlite3.SQLITE_FULL: _REASONS[errno.ENOSPC],
+    sqlite3.SQLITE_READONLY: _REASONS[errno.EACCES],
+    sqlite3.SQLITE_CANTOPEN: _REASONS[errno.EACCES],
+    sqlite3.SQLITE_IOERR: "the disk cannot be written (it may be full); check it and try again",
+    sqlite3.SQLITE_BUSY: "another program holds its database; close that program and try again",
+}
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """What the operating system or SQLite raises within becomes a StorageError or ProjectDamaged about `path`."""
+    try:
+        yield
+    except OSError as error:
+        code = error.errno or 0
+        reason = _REASONS.get(code) or f"{os.strerror(code) if code else error}; check the disk and try again"
+        raise StorageError(f"{path} cannot be used: {reason}.") from None
+    except sqlite3.Error as error:
+        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF  # the low byte is the primary code
+        if code in _SQLITE_REASONS:
+            raise StorageError(f"{path} cannot be used: {_SQLITE_REASONS[code]}.") from None
+        raise ProjectDamaged(f"The database of {path} is damaged ({error}). Restore it from a backup.") from None
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, and durably. Raises OSError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_COUNTER)}{TEMPORARY_SUFFIX}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable. Windows does this by itself, and offers no call for it."""
+    if os.name != "nt":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,149 @@
+"""What a command is going to make: which tracks, from which settings and seeds, and beside which takes.
+
+Everything that can be wrong with a command is found here, before any music is made or anything is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from resonantgen.errors import BadValue, ProjectError, PromptError, TrackLocked
+from resonantgen.generators.dice import Dice
+from resonantgen.music.notes import Role
+from resonantgen.prompt.intent import Intent
+from resonantgen.session.settings import (
+    Options,
+    check_shared,
+    edited_part,
+    edited_settings,
+    first_part,
+    first_settings,
+)
+from resonantgen.session.values import Part, Settings, Take
+
+NEW_SEEDS = 1_000_000  # seeds are short, so that a person can type one again
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the session stands when a command arrives."""
+
+    settings: Settings | None
+    playing: Mapping[Role, Take]  # the take of each track that has one
+    locked: frozenset[Role]
+    seed: int  # of the project
+    takes_made: int  # ever, also those that were undone
+
+    def new_seed(self, attempt: int = 0) -> int:
+        """A seed from the project's seed and what was made before: the same commands give the same music."""
+        return Dice(self.seed, "take", self.takes_made).integer(attempt) % NEW_SEEDS
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to make. `staying` are the takes that the new ones will sound with, and so are written to."""
+
+    intent: Intent
+    settings: Settings
+    parts: Mapping[Role, Part]  # of the tracks to make, in order
+    seeds: Mapping[Role, int]
+    staying: Mapping[Role, Take]
+    removed: tuple[Role, ...] = ()
+    must_differ: bool = False  # try other seeds rather than make the take again that is there
+
+
+def parse_role(name: str) -> Role:
+    """Raises BadValue."""
+    try:
+        return Role(name.strip().lower())
+    except ValueError:
+        raise BadValue(f'"{name[:40]}" is no track. Tracks: {", ".join(Role)}.') from None
+
+
+def generation(standing: Standing, intent: Intent, options: Options, seed: int, roles: Sequence[Role] | None) -> Job:
+    """A new start: every track that is not locked, or those in `roles` beside the ones that are there.
+
+    Raises TrackLocked if it names a locked track or needs one to change, BadValue, PromptError.
+    """
+    named = tuple(roles or ()) + intent.roles
+    _refuse_locked((*named, *intent.removed_roles), standing.locked)
+    wanted = [
+        r for r in Role if (not roles or r in roles) and r not in standing.locked and r not in intent.removed_roles
+    ]
+    if not wanted:
+        if standing.locked:
+            raise TrackLocked(_all_locked(standing.locked))
+        raise PromptError("The words leave no track to make. Ask for at least one of drums, bass, harmony and melody.")
+    removed = tuple(r for r in standing.playing if r in intent.removed_roles)
+    staying = {r: take for r, take in standing.playing.items() if r not in wanted and r not in removed}
+    beside = standing.settings if staying else None
+    settings = first_settings(intent, options, seed, beside)
+    if beside is not None:
+        check_shared(beside, settings, staying, standing.locked)
+    parts = {role: first_part(role, settings, intent) for role in wanted}
+    return Job(intent, settings, parts, dict.fromkeys(wanted, seed), staying, removed)
+
+
+def regeneration(standing: Standing, intent: Intent, role: Role | None, seed: int | None) -> Job:
+    """An edit of what is there, or other ideas for it if the words ask for nothing.
+
+    Raises TrackLocked if it names a locked track or needs one to change, BadValue, PromptError, ProjectError.
+    """
+    if standing.settings is None:
+        raise ProjectError('There is nothing to regenerate yet. Start with: resonantgen generate "dark techno"')
+    _refuse_locked(intent.removed_roles, standing.locked)
+    removed = tuple(r for r in standing.playing if r in intent.removed_roles)
+    reached = _reached(standing, intent, role, removed)
+    staying = {r: take for r, take in standing.playing.items() if r not in reached and r not in removed}
+    everywhere = role is None and not intent.roles and bool(reached)
+    settings = edited_settings(standing.settings, intent, everywhere)
+    check_shared(standing.settings, settings, staying, standing.locked)
+
+    parts, seeds, fresh = {}, {}, standing.new_seed()
+    for r in reached:
+        take = standing.playing.get(r)
+        parts[r] = edited_part(take.recipe.part, r, intent) if take else first_part(r, settings, intent)
+        seeds[r] = seed if seed is not None else take.seed if take and not _asks_nothing(intent) else fresh
+    new_idea = seed is not None or _asks_nothing(intent)
+    if new_idea and Role.HARMONY in reached:
+        settings = replace(settings, seed=seeds[Role.HARMONY])  # other chords, too
+    return Job(intent, settings, parts, seeds, staying, removed, must_differ=seed is None)
+
+
+def _reached(standing: Standing, intent: Intent, role: Role | None, removed: Sequence[Role]) -> list[Role]:
+    """The tracks that an edit changes, in order."""
+    if role is not None:
+        if intent.roles and role not in intent.roles:
+            raise PromptError(f"The words are about {' and '.join(intent.roles)}, the option is about {role.value}.")
+        named: tuple[Role, ...] = (role,)
+    else:
+        named = intent.roles
+    _refuse_locked(named, standing.locked)
+    if named:
+        return [r for r in Role if r in named and r not in removed]
+    if removed and _asks_nothing(replace(intent, removed_roles=frozenset())):
+        return []
+    reached = [r for r in standing.playing if r not in standing.locked and r not in removed]
+    if not reached and standing.locked:
+        raise TrackLocked(_all_locked(standing.locked))
+    if not reached:
+        raise ProjectError('There is no track to regenerate. Ask for one: resonantgen regenerate "" --track drums')
+    return reached
+
+
+def _asks_nothing(intent: Intent) -> bool:
+    return replace(intent, text="", not_understood=()) == Intent("")
+
+
+def _refuse_locked(roles: Sequence[Role] | frozenset[Role], locked: frozenset[Role]) -> None:
+    for role in Role:
+        if role in roles and role in locked:
+            raise TrackLocked(
+                f"{role.value} is locked, so it was left alone. Unlock it with: resonantgen unlock {role.value}"
+            )
+
+
+def _all_locked(locked: frozenset[Role]) -> str:
+    first = next(role for role in Role if role in locked)
+    return f"Every track is locked, so nothing was changed. Unlock one with: resonantgen unlock {first.value}"

@@ -1,0 +1,180 @@
+"""From words to what all tracks share (`Settings`) and what is asked of each (`Part`).
+
+An option ("--tempo 128") outweighs a word ("128 bpm"), a word outweighs what is there already, and that outweighs what
+the style would choose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from resonantgen.errors import BadValue, TrackLocked
+from resonantgen.generators.dice import Dice
+from resonantgen.generators.style import Style, load_style
+from resonantgen.instruments.catalog import preset_for_word
+from resonantgen.music.notes import Role
+from resonantgen.music.theory import Key, Mode
+from resonantgen.music.time import MAX_TEMPO_BPM, MIN_TEMPO_BPM, Meter, check_bars, check_sample_rate, parse_tempo
+from resonantgen.prompt.intent import Intent, RoleIntent
+from resonantgen.session.values import Part, Settings, Take
+
+DEFAULT_STYLE = "pop"  # for words that name none and suggest none
+DEFAULT_BARS = 8
+DEFAULT_SAMPLE_RATE = 48_000
+MAX_TRANSPOSE_SEMITONES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for beside the words. None: left to the words."""
+
+    tempo_bpm: Fraction | None = None
+    key: Key | None = None
+    meter: Meter | None = None
+    bars: int | None = None
+    sample_rate: int | None = None
+
+    @classmethod
+    def parse(
+        cls,
+        tempo: str | float | Fraction | None = None,
+        key: str | Key | None = None,
+        meter: str | Meter | None = None,
+        bars: int | None = None,
+        sample_rate: int | None = None,
+    ) -> Options:
+        """Raises BadValue."""
+        return cls(
+            None if tempo is None else parse_tempo(tempo),
+            Key.parse(key) if isinstance(key, str) else key,
+            Meter.parse(meter) if isinstance(meter, str) else meter,
+            None if bars is None else check_bars(bars),
+            None if sample_rate is None else check_sample_rate(sample_rate),
+        )
+
+
+def first_settings(intent: Intent, options: Options, seed: int, beside: Settings | None) -> Settings:
+    """What a generation starts from. `beside` are the settings of tracks that stay and that it has to go with."""
+    style_id = intent.style or (beside.style if beside else DEFAULT_STYLE)
+    style = load_style(style_id)
+    tempo = intent.tempo_bpm or (beside.tempo_bpm if beside else _usual_tempo(style, seed))
+    key = intent.key or (beside.key if beside else _usual_key(style, intent, seed))
+    settings = Settings(
+        style=style_id,
+        mood=intent.mood,
+        tempo_bpm=options.tempo_bpm or _scaled(tempo, intent.tempo_factor),
+        meter=options.meter or intent.meter or (beside.meter if beside else Meter.parse(style.meters[0])),
+        key=options.key or key.transposed(intent.transpose_semitones),
+        bars=options.bars or check_bars(intent.bars or (beside.bars if beside else DEFAULT_BARS)),
+        sample_rate=options.sample_rate or (beside.sample_rate if beside else DEFAULT_SAMPLE_RATE),
+        seed=seed,
+    )
+    return replace(settings, attributes=settings.attributes.changed(intent.attributes))
+
+
+def edited_settings(settings: Settings, intent: Intent, everywhere: bool) -> Settings:
+    """What an edit makes of the settings. Style, mood and attributes change only if it reaches every track."""
+    key = intent.key or settings.key
+    if intent.minor is not None and intent.key is None and intent.minor != key.mode.is_minor:
+        key = Key(key.tonic, Mode.MINOR if intent.minor else Mode.MAJOR)
+    settings = replace(
+        settings,
+        tempo_bpm=_scaled(intent.tempo_bpm or settings.tempo_bpm, intent.tempo_factor),
+        meter=intent.meter or settings.meter,
+        key=key.transposed(intent.transpose_semitones),
+        bars=check_bars(intent.bars or settings.bars),
+    )
+    if not everywhere:
+        return settings
+    return replace(
+        settings,
+        style=intent.style or settings.style,
+        mood=intent.mood or settings.mood,
+        attributes=settings.attributes.changed(intent.attributes),
+    )
+
+
+def first_part(role: Role, settings: Settings, intent: Intent) -> Part:
+    """What is asked of a track that is made anew. Raises BadValue for an instrument that the role does not have."""
+    part = Part(intent.style or settings.style, intent.mood or settings.mood, settings.attributes)
+    return _with_role_words(part, role, intent.by_role.get(role))
+
+
+def edited_part(part: Part, role: Role, intent: Intent) -> Part:
+    """What an edit makes of it. A new style brings its own instruments. Raises BadValue."""
+    if intent.style is not None and intent.style != part.style:
+        part = replace(part, style=intent.style, instrument=None)
+    part = replace(part, mood=intent.mood or part.mood, attributes=part.attributes.changed(intent.attributes))
+    return _with_role_words(part, role, intent.by_role.get(role))
+
+
+def _with_role_words(part: Part, role: Role, words: RoleIntent | None) -> Part:
+    if words is None:
+        return part
+    transpose = part.transpose_semitones + words.transpose_semitones
+    return replace(
+        part,
+        attributes=part.attributes.changed(words.attributes),
+        instrument=preset_for_word(role, words.instrument) if words.instrument else part.instrument,
+        feel=words.feel or part.feel,
+        transpose_semitones=max(-MAX_TRANSPOSE_SEMITONES, min(MAX_TRANSPOSE_SEMITONES, transpose)),
+        exclusions=(part.exclusions - words.inclusions) | words.exclusions,
+        inclusions=(part.inclusions - words.exclusions) | words.inclusions,
+    )
+
+
+def check_shared(before: Settings, after: Settings, staying: Mapping[Role, Take], locked: frozenset[Role]) -> None:
+    """Raises if a setting that all tracks share would change while tracks that cannot follow stay as they are.
+
+    TrackLocked where a lock is in the way, otherwise BadValue. Drums have no key, so a new key may leave them alone.
+    """
+    pitched: Mapping[Role, Take] = {role: take for role, take in staying.items() if role is not Role.DRUMS}
+    shared = (
+        ("tempo", f"{float(before.tempo_bpm):g} bpm", f"{float(after.tempo_bpm):g} bpm", staying),
+        ("meter", str(before.meter), str(after.meter), staying),
+        ("length", f"{before.bars} bars", f"{after.bars} bars", staying),
+        ("sample rate", f"{before.sample_rate} Hz", f"{after.sample_rate} Hz", staying),
+        ("key", str(before.key), str(after.key), pitched),
+    )
+    for name, old, new, tracks in shared:
+        if old == new or not tracks:
+            continue
+        held = [role.value for role in tracks if role in locked]
+        if held:
+            raise TrackLocked(
+                f"The {name} cannot become {new} while {' and '.join(held)} {'is' if len(held) == 1 else 'are'} locked "
+                f"at {old}. Unlock with: resonantgen unlock {held[0]}"
+            )
+        raise BadValue(
+            f"The {name} cannot become {new} for some tracks only: {' and '.join(tracks)} would stay at {old}. "
+            "Change all tracks at once, without naming any."
+        )
+
+
+def _usual_tempo(style: Style, seed: int) -> Fraction:
+    """A whole number of bpm near the style's usual tempo, within its range."""
+    dice = Dice(seed, "tempo")
+    side = style.tempo.low if dice.roll("side") < 0.5 else style.tempo.high
+    return Fraction(round(style.tempo.usual + (side - style.tempo.usual) * 0.6 * dice.roll("distance") ** 2))
+
+
+def _usual_key(style: Style, intent: Intent, seed: int) -> Key:
+    """Any tonic; one of the style's modes, rather one whose progressions suit the mood, and the most typical first."""
+    dice = Dice(seed, "key")
+    modes = [mode for mode in style.modes if intent.minor is None or mode.is_minor == intent.minor]
+    if not modes:
+        modes = [Mode.MINOR if intent.minor else Mode.MAJOR]
+    weights = []
+    for place, mode in enumerate(modes):
+        suited = any(p.mode is mode and intent.mood in p.moods for p in style.progressions)
+        weights.append((4.0 if suited else 1.0) / (1 + place))
+    return Key(dice.integer("tonic") % 12, dice.weighted(modes, weights, "mode"))
+
+
+def _scaled(tempo: Fraction, factor: Fraction | None) -> Fraction:
+    """Faster or slower by a factor: to a tenth of a bpm, and no further than can be played."""
+    if factor is None:
+        return tempo
+    return max(Fraction(MIN_TEMPO_BPM), min(Fraction(MAX_TEMPO_BPM), Fraction(round(tempo * factor * 10), 10)))
