@@ -104,11 +104,6 @@ class Key:
                 return cls(parse_pitch_class(match[1]), mode)
         raise BadValue(f'{quoted(text)} is no key. Keys look like: "A minor", "F# major", "D dorian".')
 
-    @classmethod
-    def of_signature(cls, fifths: int, *, minor: bool) -> Key:
-        """The major or minor key with so many sharps (positive) or flats (negative)."""
-        return cls((fifths + 3 * minor) * 7 % 12, Mode.MINOR if minor else Mode.MAJOR)
-
     @property
     def fifths(self) -> int:
         """Sharps (positive) or flats (negative) in the key signature, -6 to 6."""
