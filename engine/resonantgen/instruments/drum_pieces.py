@@ -8,11 +8,12 @@ placed in the stereo field. Decays are T60: the time to fall by 60 dB.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
 from resonantgen.instruments.catalog import CatalogEntry
+from resonantgen.instruments.effects.inserts import Inserts
 from resonantgen.music.notes import DrumPiece
 
 Unit = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
@@ -105,7 +106,7 @@ class Kit(CatalogEntry, frozen=True, forbid_unknown_fields=True, kw_only=True):
     dynamics: Annotated[float, msgspec.Meta(ge=0.5, le=2.5)] = 1.5  # level is velocity to this power
     variation: Unit = 0.5  # how much one stroke differs from the next
     high_cut_hz: FrequencyHz = 18_000.0
-    inserts: list[dict[str, Any]] = []  # effects on the whole kit, as `effects` reads them
+    inserts: Inserts = []  # effects on the whole kit
 
     kick: Piece
     rim: Piece

@@ -1,0 +1,51 @@
+"""Integrated loudness after ITU-R BS.1770-4, in LUFS.
+
+Our own because importing pyloudnorm brings in scipy.signal, which costs more time than rendering a stem: see
+docs/decisions/0050-own-loudness-meter.md. The tests hold it to pyloudnorm.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from resonantgen.instruments.base import Samples
+from resonantgen.instruments.effects.filters import Filter, Sections, section
+
+SILENCE_LUFS = -math.inf
+ABSOLUTE_GATE_LUFS, RELATIVE_GATE_LU = -70.0, -10.0
+BLOCK_SECONDS, STEPS_PER_BLOCK = 0.4, 4
+
+
+def k_weighting(sample_rate: int) -> Sections:
+    """The head's high shelf and the ear's low cut, [2, 5], as pyloudnorm has them for any sample rate."""
+    shelf = section("high_shelf", 1500.0, sample_rate, 4.0, math.sqrt(0.5))
+    return np.concatenate([shelf, section("high_pass", 38.0, sample_rate, q=0.5)])
+
+
+def integrated_loudness(samples: Samples, sample_rate: int) -> float:
+    """Gated loudness of [frames, 2] in LUFS; -inf for silence. Clips shorter than a gating block are taken as repeating."""
+    shortest = math.ceil(BLOCK_SECONDS * sample_rate)
+    if len(samples) < shortest:
+        samples = np.tile(samples, (-(-shortest // max(len(samples), 1)), 1))
+    weighting = Filter(k_weighting(sample_rate))
+    weighted = weighting.render(weighting.start(), samples)
+    energy = np.concatenate([[0.0], np.cumsum(np.einsum("nc,nc->n", weighted, weighted))])
+    step = BLOCK_SECONDS / STEPS_PER_BLOCK * sample_rate
+    blocks = round(len(samples) / step) - STEPS_PER_BLOCK + 1  # the last may lack up to half a step, as in pyloudnorm
+    edges = np.minimum((np.arange(blocks + STEPS_PER_BLOCK) * step).astype(np.int64), len(samples))
+    powers = (energy[edges[STEPS_PER_BLOCK:]] - energy[edges[:-STEPS_PER_BLOCK]]) / (BLOCK_SECONDS * sample_rate)
+    powers = powers[powers >= _power(ABSOLUTE_GATE_LUFS)]
+    if len(powers) == 0:
+        return SILENCE_LUFS
+    powers = powers[powers > _power(_lufs(float(powers.mean())) + RELATIVE_GATE_LU)]
+    return _lufs(float(powers.mean()))
+
+
+def _lufs(power: float) -> float:
+    return -0.691 + 10 * math.log10(power)
+
+
+def _power(lufs: float) -> float:
+    return float(10 ** ((lufs + 0.691) / 10))

@@ -1,0 +1,155 @@
+"""Notes to the sound of one track: instrument, effects, the loop's folded tail, loudness.
+
+A `StemStream` gives the first pass of a clip bar by bar, as it is played in real time. `render_stem` is the same stream,
+whole, with what sounds on after the clip's end laid over its start, so that it loops as if it had always been playing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from resonantgen.instruments.base import Instrument, NoteEvent, Samples, Sound
+from resonantgen.instruments.chain import Chain, track_chain
+from resonantgen.instruments.kit import KitInstrument, load_kit
+from resonantgen.instruments.limiter import Limiter
+from resonantgen.instruments.loudness import integrated_loudness
+from resonantgen.instruments.patch import load_patch
+from resonantgen.instruments.synth import PatchInstrument
+from resonantgen.music.notes import Note, Role, Score
+from resonantgen.music.time import TempoMap
+
+SILENT_LEVEL = 1e-5  # -100 dBFS
+TAIL_BLOCK_SECONDS = 0.25
+LONGEST_TAIL_SECONDS = 8.0
+FADE_SECONDS = 0.05
+
+LARGEST_GAIN_DB = 40.0  # a track that is nearly nothing is not blown up to its noise
+LOUDNESS_TOLERANCE_LU = 0.1
+LIMITER_ROUNDS = 6
+LIMITER_RANGE_DB = 12.0  # how far the limiter may be driven to make up for what it takes away
+
+
+def note_event(note: Note, tempo: TempoMap) -> NoteEvent:
+    """The note in samples. Its seed comes from its fields, so that the same note always sounds the same."""
+    frame = tempo.sample_at(note.start_ticks)
+    fields = struct.pack("<4q", note.start_ticks, note.pitch, note.duration_ticks, note.velocity)
+    return NoteEvent(
+        frame=frame,
+        duration_frames=tempo.sample_at(note.end_ticks) - frame,
+        pitch=note.pitch,
+        velocity=note.velocity / 127,
+        seed=int.from_bytes(hashlib.blake2b(fields, digest_size=4).digest(), "little"),
+    )
+
+
+def load_instrument(role: Role, sound: Sound, tempo: TempoMap) -> tuple[Instrument, Chain]:
+    """The instrument that a sound names, and the effects after it. Raises BadValue and PresetError."""
+    if role is Role.DRUMS:
+        kit = load_kit(sound.preset)
+        return KitInstrument(kit, sound.macros, tempo.sample_rate), track_chain(role, kit.inserts, sound.macros, tempo)
+    patch = load_patch(role, sound.preset)
+    instrument = PatchInstrument(patch, sound.macros, tempo.sample_rate, float(tempo.tempo_bpm))
+    return instrument, track_chain(role, patch.inserts, sound.macros, tempo)
+
+
+class StemStream:
+    """The sound of one track, bar by bar, before its tail is folded and its loudness set. One thread at a time."""
+
+    def __init__(self, role: Role, sound: Sound, tempo: TempoMap) -> None:
+        """Raises BadValue for an unknown preset and PresetError for one that is not valid."""
+        self.tempo = tempo
+        self.bars_rendered = 0
+        self._instrument, self._chain = load_instrument(role, sound, tempo)
+        self._instrument_state = self._instrument.start()
+        self._chain_state = self._chain.start()
+
+    def next_bar(self, notes: Sequence[Note]) -> Samples:
+        """The next bar, [frames, 2], with the notes that start in it (counted from the clip's start)."""
+        bar = self.bars_rendered
+        self.bars_rendered += 1
+        events = sorted((note_event(note, self.tempo) for note in notes), key=lambda event: (event.frame, event.pitch))
+        return self._render(events, self.tempo.bar_sample(bar + 1) - self.tempo.bar_sample(bar))
+
+    def tail(self) -> Samples:
+        """What sounds after the last bar, until it is silent (or fades, after 8 s), [frames, 2]."""
+        rate = self.tempo.sample_rate
+        step, longest = round(TAIL_BLOCK_SECONDS * rate), round(LONGEST_TAIL_SECONDS * rate)
+        blocks: list[Samples] = []
+        frames, silent_frames = 0, 0
+        while frames < longest and silent_frames <= self._chain.gap_frames:
+            blocks.append(self._render([], step))
+            frames += step
+            silent_frames = silent_frames + step if np.abs(blocks[-1]).max() < SILENT_LEVEL else 0
+        tail = np.concatenate(blocks)
+        fade = round(FADE_SECONDS * rate)
+        tail[-fade:] *= np.linspace(1.0, 0.0, fade)[:, None]
+        return tail
+
+    def _render(self, events: Sequence[NoteEvent], frames: int) -> Samples:
+        return self._chain.render(self._chain_state, self._instrument.render(self._instrument_state, events, frames))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stem:
+    """A track's finished loop."""
+
+    samples: Samples  # [frames, 2]
+    loudness_lufs: float  # as measured; -inf for silence
+    gain_db: float  # from the stream's level to this
+
+
+def stream_bars(score: Score, role: Role, sound: Sound, tempo: TempoMap, bars: int) -> Iterator[Samples]:
+    """The first pass of a score, bar by bar."""
+    stream = StemStream(role, sound, tempo)
+    for bar in range(bars):
+        yield stream.next_bar(_bar_notes(score, tempo, bar))
+
+
+def render_stem(score: Score, role: Role, sound: Sound, tempo: TempoMap, bars: int, lufs: float) -> Stem:
+    """A score as a loop of exactly `tempo.frames(bars)` frames at a loudness. Raises BadValue and PresetError."""
+    stream = StemStream(role, sound, tempo)
+    passed = [stream.next_bar(_bar_notes(score, tempo, bar)) for bar in range(bars)]
+    loop = fold([*passed, stream.tail()], tempo.frames(bars))
+    return at_loudness(loop, tempo.sample_rate, lufs)
+
+
+def fold(blocks: Sequence[Samples], frames: int) -> Samples:
+    """Lay what comes after the first `frames` frames over the start, as often as it takes, [frames, 2]."""
+    whole = np.concatenate(blocks)
+    turns = -(-len(whole) // frames)
+    whole = np.concatenate([whole, np.zeros((turns * frames - len(whole), 2))])
+    return np.asarray(whole.reshape(turns, frames, 2).sum(axis=0))
+
+
+def at_loudness(loop: Samples, sample_rate: int, lufs: float) -> Stem:
+    """A loop [frames, 2] brought to a loudness, its true peaks held below -1 dBTP; silence stays silent.
+
+    Where peaks have to be limited, the loop is driven into the limiter until its loudness is right again.
+    """
+    loudness = integrated_loudness(loop, sample_rate)
+    if not math.isfinite(loudness):
+        return Stem(loop, loudness, 0.0)
+    limiter = Limiter(sample_rate)
+    gain_db = min(lufs - loudness, LARGEST_GAIN_DB)
+    highest_gain_db = gain_db + LIMITER_RANGE_DB
+    peaks = limiter.loop_peaks(loop * 10 ** (gain_db / 20), LIMITER_RANGE_DB) / 10 ** (gain_db / 20)
+    for _ in range(LIMITER_ROUNDS):
+        gain = 10 ** (gain_db / 20)
+        gains = limiter.loop_gains(peaks * gain)
+        samples = loop * (gain * gains)[:, None]
+        loudness = integrated_loudness(samples, sample_rate)
+        missing_db = lufs - loudness
+        if abs(missing_db) < LOUDNESS_TOLERANCE_LU or gain_db >= highest_gain_db or not np.any(gains < 1):
+            break
+        gain_db = min(gain_db + 1.2 * missing_db, highest_gain_db)
+    return Stem(samples, loudness, gain_db)
+
+
+def _bar_notes(score: Score, tempo: TempoMap, bar: int) -> tuple[Note, ...]:
+    return score.between(bar * tempo.meter.bar_ticks, (bar + 1) * tempo.meter.bar_ticks)
