@@ -16,6 +16,8 @@ Array = NDArray[np.float64]
 
 LN_1000 = math.log(1000.0)  # an exponential falls by 60 dB over its decay
 SILENT = 1e-5
+SETTLED_OCTAVES = 2e-4
+TYPICAL = 0.3  # size of a sample that drive leaves as it is
 CLOSING_STEP = 16  # frames between updates of a moving filter
 _STEP, _MIX_A, _MIX_B = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
@@ -28,6 +30,25 @@ def uniform(counter: np.uint64) -> float:
     z = (counter ^ (counter >> _S30)) * _MIX_A
     z = (z ^ (z >> _S27)) * _MIX_B
     return float((z ^ (z >> _S31)) >> _S11) * _SCALE
+
+
+@kernel
+def _sweep(cycles: Array, step: float, sweeps: Array) -> int:
+    """Fill in the phase `cycles` [N] of an oscillator that sweeps down to `step` cycles a frame; returns the frame by which it
+    has settled, beyond which nothing is filled in."""
+    octaves = sweeps[:, 0] / 12.0
+    falling = np.exp(-1.0 / sweeps[:, 1])
+    position = 0.0
+    for n in range(cycles.shape[0]):
+        cycles[n] = position
+        total = 0.0
+        for s in range(octaves.shape[0]):
+            total += octaves[s]
+            octaves[s] *= falling[s]
+        if abs(total) < SETTLED_OCTAVES:
+            return n
+        position += step * 2.0**total
+    return cycles.shape[0]
 
 
 @kernel
@@ -46,33 +67,31 @@ def add_tone(
     semitones above `hz` and time constant in frames. Attack, hold and decay (T60) are in frames, `phase` in cycles."""
     frames = out.shape[0]
     cycles = np.empty(frames)
-    bend = np.empty(sweeps.shape[0])
-    fall = np.empty(sweeps.shape[0])
-    for s in range(sweeps.shape[0]):
-        bend[s] = sweeps[s, 0] / 12.0
-        fall[s] = math.exp(-1.0 / sweeps[s, 1])
-    position = 0.0
-    for n in range(frames):
-        cycles[n] = position
-        octaves = 0.0
-        for s in range(bend.shape[0]):
-            octaves += bend[s]
-            bend[s] *= fall[s]
-        position += hz / sample_rate * (2.0**octaves if abs(octaves) > 1e-6 else 1.0)
-    start = attack + hold
+    settled = _sweep(cycles, hz / sample_rate, sweeps)
     for k in range(partials.shape[0]):
-        ratio, amplitude = partials[k, 0], partials[k, 1]
+        ratio = partials[k, 0]
         if ratio * hz > 0.45 * sample_rate:
             continue
+        least = SILENT * partials[k, 1]
+        level = partials[k, 1]
         falling = math.exp(-LN_1000 / (decay * partials[k, 2]))
-        level = amplitude
+        angle = 2.0 * math.pi * ratio * hz / sample_rate
+        turn_re, turn_im = math.cos(angle), math.sin(angle)
+        re, im = 1.0, 0.0
         for n in range(frames):
-            value = level * math.sin(2.0 * math.pi * (ratio * cycles[n] + phase))
+            if n <= settled:
+                angle = 2.0 * math.pi * (ratio * cycles[n] + phase)
+                im = math.sin(angle)
+                if n == settled:
+                    re = math.cos(angle)
+            else:  # at a steady pitch, rotate: cheaper than a sine
+                re, im = re * turn_re - im * turn_im, re * turn_im + im * turn_re
+            value = level * im
             if n < attack:
                 value *= math.sin(0.5 * math.pi * (n + 1) / (attack + 1.0)) ** 2
-            elif n >= start:
+            elif n >= attack + hold:
                 level *= falling
-                if level < SILENT * amplitude:
+                if level < least:
                     break
             out[n] += value
 
@@ -81,68 +100,70 @@ def add_tone(
 def fill_noise(out: Array, counter: np.uint64, grain_chance: float, grain_falling: float) -> None:
     """White noise of peak 1, or where `grain_chance` > 0 noise that each collision (with that chance a frame) revives and
     that falls by `grain_falling` a frame (the shaker model of Cook 1997, "Physically informed sonic modeling")."""
-    energy = 0.0
     loudness = math.sqrt((1.0 - grain_falling) / max(grain_chance, 1e-9)) * 1.2
+    energy = 0.5
     for n in range(out.shape[0]):
         counter += _STEP
-        value = 2.0 * uniform(counter) - 1.0
+        out[n] = 2.0 * uniform(counter) - 1.0
         if grain_chance > 0.0:
             counter += _STEP
             chance = uniform(counter)
-            if n == 0:
-                energy = 0.5
-            elif chance < grain_chance:
+            if chance < grain_chance:
                 energy += 0.4 + 0.6 * chance / grain_chance
-            value *= energy * loudness
+            out[n] *= energy * loudness
             energy *= grain_falling
-        out[n] = value
 
 
 @kernel
-def _square(phase: float, step: float) -> float:
-    """A square wave of period 1, its edges rounded by PolyBLEP (Välimäki and Huovilainen 2007)."""
-    value = 1.0 if phase < 0.5 else -1.0
-    for edge in range(2):
-        distance = phase if edge == 0 else (phase + 0.5) % 1.0
-        sign = 1.0 if edge == 0 else -1.0
-        if distance < step:
-            t = distance / step
-            value += sign * (t + t - t * t - 1.0)
-        elif distance > 1.0 - step:
-            t = (distance - 1.0) / step
-            value += sign * (t * t + t + t + 1.0)
-    return value
+def _fill_square(out: Array, index: Array, phase: float, step: float) -> None:
+    """A square wave from a phase (cycles), its edges rounded by PolyBLEP (Välimäki and Huovilainen 2007).
+
+    `index` is 0, 1, 2, …: with it, no branches and nothing carried over, the loop runs on vectors.
+    """
+    for n in range(out.shape[0]):
+        at = phase + index[n] * step
+        at -= np.floor(at)
+        value = 1.0 if at < 0.5 else -1.0
+        since = at if at < 0.5 else at - 0.5
+        after = max(1.0 - since / step, 0.0)
+        before = max(1.0 - (0.5 - since) / step, 0.0)
+        out[n] = value * (1.0 - after * after - before * before)
 
 
 @kernel
 def fill_metal(out: Array, steps: Array, counter: np.uint64, ring: float) -> None:
-    """Square oscillators, `steps` [K] cycles a frame, with free-running phases; `ring` moves from sum to products."""
+    """Square oscillators, `steps` [K] cycles a frame, with free-running phases; `ring` moves from their sum to the sum of the
+    products of neighbours."""
     count = steps.shape[0]
-    phases = np.empty(count)
-    values = np.empty(count)
+    waves = np.empty((count, out.shape[0]))
+    index = np.arange(out.shape[0]) * 1.0
     for k in range(count):
         counter += _STEP
-        phases[k] = uniform(counter)
-    scale = 1.0 / math.sqrt(count)
-    for n in range(out.shape[0]):
-        total = 0.0
-        for k in range(count):
-            values[k] = _square(phases[k], steps[k])
-            total += values[k]
-            phases[k] += steps[k]
-            if phases[k] >= 1.0:
-                phases[k] -= 1.0
-        product = 0.0
-        if ring > 0.0:
-            for k in range(count):
-                product += values[k] * values[(k + 1) % count]
-        out[n] = scale * ((1.0 - ring) * total + ring * product)
+        _fill_square(waves[k], index, uniform(counter), steps[k])
+    dry, wet = (1.0 - ring) / math.sqrt(count), ring / math.sqrt(count)
+    out[:] = 0.0
+    for k in range(count):
+        wave, before = waves[k], waves[k - 1]
+        for n in range(out.shape[0]):
+            out[n] += wave[n] * (dry + wet * before[n])
 
 
 @kernel
 def _g(hz: float, sample_rate: float) -> float:
-    """The coefficient of a zero-delay state-variable filter (Zavalishin 2012)."""
+    """The frequency coefficient of `_filter`: the bilinear transform's, at most 0.45 of the sample rate."""
     return math.tan(math.pi * min(hz / sample_rate, 0.45))
+
+
+@kernel
+def _filter(x: float, s1: float, s2: float, a: float, g: float) -> tuple[float, float, float, float]:
+    """A frame of a 2-pole state-variable filter (trapezoidal: Simper 2013) with a = 1 / (1 + g (g + 1/Q)).
+
+    Returns the band-pass and low-pass outputs and the new state; the high-pass is x - band / Q - low.
+    """
+    rest = x - s2
+    band = a * s1 + g * a * rest
+    low = s2 + g * a * s1 + g * g * a * rest
+    return band, low, 2.0 * band - s1, 2.0 * low - s2
 
 
 @kernel
@@ -189,43 +210,40 @@ def add_texture(
             level *= falling
             if level < SILENT:
                 break
-        v = a1 * (source[n] - s2 - (ga + damping) * s1)  # high-pass
-        band = ga * v + s1
-        low = ga * band + s2
-        s1, s2 = ga * v + band, ga * band + low
-        u = b1 * (v - t2 - (gb + damping) * t1)
-        band = gb * u + t1
-        low = gb * band + t2  # low-pass
-        t1, t2 = gb * u + band, gb * band + low
-        out[n] += gain * envelope * low
+        band, low, s1, s2 = _filter(source[n], s1, s2, a1, ga)
+        _, passed, t1, t2 = _filter(source[n] - damping * band - low, t1, t2, b1, gb)
+        out[n] += gain * envelope * passed
 
 
 @kernel
-def _allpass_pair(x: float, coefficients: Array, state: Array, path: int) -> float:
-    """One path of a polyphase half-band filter: first-order all-pass sections at the lower rate, in series."""
-    for k in range(path, coefficients.shape[0], 2):
-        y = state[k, 0] + coefficients[k] * (x - state[k, 1])
-        state[k, 0], state[k, 1] = x, y
-        x = y
-    return x
+def _soft_clip(x: float) -> float:
+    return x / math.sqrt(1.0 + x * x)
 
 
 @kernel
 def saturate(signal: Array, gain: float, coefficients: Array) -> None:
-    """tanh(gain x) / tanh(gain), in place, computed at twice the rate between half-band filters so that what it adds above
-    the Nyquist frequency does not fold back. No latency."""
-    up = np.zeros((coefficients.shape[0], 2))
-    down = np.zeros((coefficients.shape[0], 2))
-    makeup = 1.0 / math.tanh(gain)
-    odd_before = 0.0
+    """Soft clipping x / sqrt(1 + x^2) after `gain`, in place; a sample of size TYPICAL keeps its size, so that drive takes the
+    peaks down rather than the level up. Computed at twice the rate between half-band filters, so that little of what it adds
+    folds back from above the Nyquist frequency; `coefficients` [4] are the filters' all-passes. No latency."""
+    makeup = 0.5 * TYPICAL / _soft_clip(gain * TYPICAL)
+    a, b, c, d = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
+    # Each path is two first-order all-passes in series, y = a (x - y') + x' with ' for the frame before: a and c, b and d.
+    x0 = up_a = up_c = up_b = up_d = 0.0
+    even0 = down_a = down_c = odd0 = odd1 = down_b = down_d = 0.0
     for n in range(signal.shape[0]):
         x = signal[n]
-        even = math.tanh(gain * _allpass_pair(x, coefficients, up, 0))
-        odd = math.tanh(gain * _allpass_pair(x, coefficients, up, 1))
-        a = _allpass_pair(even, coefficients, down, 0)
-        b = _allpass_pair(odd_before, coefficients, down, 1)
-        odd_before = odd
-        signal[n] = 0.5 * makeup * (a + b)
+        first = a * (x - up_a) + x0
+        up_c = c * (first - up_c) + up_a
+        second = b * (x - up_b) + x0
+        up_d = d * (second - up_d) + up_b
+        x0, up_a, up_b = x, first, second
+        even, odd = _soft_clip(gain * up_c), _soft_clip(gain * up_d)
+        first = a * (even - down_a) + even0
+        down_c = c * (first - down_c) + down_a
+        second = b * (odd0 - down_b) + odd1  # the odd frames are half an input frame later, so the one before is due
+        down_d = d * (second - down_d) + down_b
+        even0, down_a, odd1, odd0, down_b = even, first, odd0, odd, second
+        signal[n] = makeup * (down_c + down_d)
 
 
 @kernel
@@ -247,10 +265,11 @@ def colour(
     signal: Array, low_cut_hz: float, high_cut_hz: float, tilts_hz: Array, tilts_gain: Array, sample_rate: float
 ) -> None:
     """A 2-pole high-pass, a 2-pole low-pass and first-order tilts, in place. A tilt scales what is far below its frequency by
-    1/gain and what is far above by gain."""
-    root2 = math.sqrt(2.0)
+    1/gain and what is far above by gain. The high-pass is critically damped: one that rings would give a saturated kick its
+    peaks back."""
     ga, gb = _g(low_cut_hz, sample_rate), _g(high_cut_hz, sample_rate)
-    a1, b1 = 1.0 / (1.0 + ga * (ga + root2)), 1.0 / (1.0 + gb * (gb + root2))
+    da, db = 2.0, math.sqrt(2.0)
+    a1, b1 = 1.0 / (1.0 + ga * (ga + da)), 1.0 / (1.0 + gb * (gb + db))
     s1 = s2 = t1 = t2 = 0.0
     count = tilts_hz.shape[0]
     lows, steps = np.zeros(count), np.empty(count)
@@ -258,20 +277,20 @@ def colour(
         c = _g(tilts_hz[k] * tilts_gain[k], sample_rate)
         steps[k] = c / (1.0 + c)
     for n in range(signal.shape[0]):
-        v = a1 * (signal[n] - s2 - (ga + root2) * s1)
-        band = ga * v + s1
-        low = ga * band + s2
-        s1, s2 = ga * v + band, ga * band + low
-        u = b1 * (v - t2 - (gb + root2) * t1)
-        band = gb * u + t1
-        value = gb * band + t2
-        t1, t2 = gb * u + band, gb * band + value
+        band, low, s1, s2 = _filter(signal[n], s1, s2, a1, ga)
+        _, value, t1, t2 = _filter(signal[n] - da * band - low, t1, t2, b1, gb)
         for k in range(count):  # (g s + w) / (s + g w), from a one-pole low-pass at g w
             step = (value - lows[k]) * steps[k]
             low = lows[k] + step
             lows[k] = low + step
             value = tilts_gain[k] * (value - low) + low / tilts_gain[k]
         signal[n] = value
+
+
+@kernel
+def _fade_out(left: int, fade: int) -> float:
+    """The gain `left` frames before the end of a fade-out of `fade` frames."""
+    return math.sin(0.5 * math.pi * left / fade) ** 2 if left < fade else 1.0
 
 
 @kernel
@@ -286,7 +305,7 @@ def place(
     fade: int,
     sample_rate: float,
 ) -> None:
-    """Mono `signal` [N] to stereo `out` [M, 2] with M >= N, fading out to exactly zero over the last `fade` frames.
+    """Mono `signal` [N], scaled and faded out in place to exactly zero over its last `fade` frames, to stereo `out` [M, 2], M >= N.
 
     Middle and side: the sum of both channels is always the signal itself. The side holds the pan and a diffuse echo (a delay and
     two all-passes after Schroeder 1962; `delays` [3] in frames), high-passed with 24 dB an octave so that the lows stay mono.
@@ -298,25 +317,28 @@ def place(
     frames, sounding = out.shape[0], signal.shape[0]
     wait, first, second = int(delays[0]), int(delays[1]), int(delays[2])
     ring_a, ring_b = np.zeros(first), np.zeros(second)
+    a = b = 0
     for n in range(frames):
-        middle = signal[n] if n < sounding else 0.0
+        middle = 0.0
+        if n < sounding:
+            signal[n] *= gain * _fade_out(sounding - 1 - n, fade)
+            middle = signal[n]
+        if pan == 0.0 and spread == 0.0:
+            out[n, 0] = out[n, 1] = middle
+            continue
         side = pan * middle
         if spread > 0.0:
             x = signal[n - wait] if wait <= n < sounding + wait else 0.0
-            kept = x + 0.6 * ring_a[n % first]
-            x, ring_a[n % first] = ring_a[n % first] - 0.6 * kept, kept
-            kept = x + 0.6 * ring_b[n % second]
-            x, ring_b[n % second] = ring_b[n % second] - 0.6 * kept, kept
+            kept = x + 0.6 * ring_a[a]
+            x, ring_a[a] = ring_a[a] - 0.6 * kept, kept
+            kept = x + 0.6 * ring_b[b]
+            x, ring_b[b] = ring_b[b] - 0.6 * kept, kept
             side += spread * x
-        v = a1 * (side - s2 - (g + d1) * s1)
-        band = g * v + s1
-        s1, s2 = g * v + band, s2 + 2.0 * g * band
-        u = b1 * (v - t2 - (g + d2) * t1)
-        band = g * u + t1
-        t1, t2 = g * u + band, t2 + 2.0 * g * band
-        scale = gain
-        left = frames - 1 - n
-        if left < fade:
-            scale *= math.sin(0.5 * math.pi * left / fade) ** 2
-        out[n, 0] = scale * (middle - u)
-        out[n, 1] = scale * (middle + u)
+            a = a + 1 if a + 1 < first else 0
+            b = b + 1 if b + 1 < second else 0
+        band, low, s1, s2 = _filter(side, s1, s2, a1, g)
+        side -= d1 * band + low
+        band, low, t1, t2 = _filter(side, t1, t2, b1, g)
+        side = (side - d2 * band - low) * _fade_out(frames - 1 - n, fade)
+        out[n, 0] = middle - side
+        out[n, 1] = middle + side

@@ -19,15 +19,16 @@ from resonantgen.music.notes import DrumPiece
 Array = NDArray[np.float64]
 
 USUAL_VELOCITY = 0.8  # at which a piece has the tone of its preset
-TAIL_OF_DECAY = 1.25  # a layer is heard for this many T60s: to -75 dB
+TAIL_OF_DECAY = 1.1  # a layer is heard for this many T60s: to -66 dB
 FADE_SHARE = 0.15  # of a stroke, at its end
 TILTS_HZ = np.array([900.0, 6_000.0])  # the first moves the kit's balance, the second what is bright already
-TILT_DB = 6.0  # of each tilt, at full brightness
+TILT_DB = 4.5  # of each tilt, at full brightness
 TOUCH_DB = 8.0  # of each tilt, from the softest to the usual velocity, at full touch
 SIDE_HZ = 260.0
 ECHO_MS = (1.9, 2.9, 6.7)  # delay and all-passes of the diffuse side
 ECHO_TAIL_MS = 40.0
-DRIVE_RANGE = 3.0  # full drive is a gain of e^3 - 1, 26 dB
+DRIVE_RANGE = 2.7  # full drive is a gain of e^2.7 - 1, 23 dB
+DRIVE_REACH = 0.6  # how far from a piece's own drive to full the macro goes; at -1 it takes all drive out
 
 
 def half_band(count: int, transition: float) -> Array:
@@ -51,7 +52,7 @@ def half_band(count: int, transition: float) -> Array:
     return np.array(coefficients)
 
 
-HALF_BAND = half_band(count=6, transition=0.04)
+HALF_BAND = half_band(count=4, transition=0.08)  # folds back only above 20 kHz, at 48 kHz, and rejects 64 dB
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +103,13 @@ class DrumVoice:
     def _frames(self, ms: float) -> float:
         return ms * self.sample_rate / 1000.0
 
-    def _dry_frames(self, decay: float) -> int:
-        def frames(layer: Layer) -> float:
-            bursts = (layer.bursts - 1) * layer.burst_ms if isinstance(layer, Texture) else 0.0
-            return self._frames(bursts + layer.attack_ms + layer.hold_ms + layer.decay_ms * decay * TAIL_OF_DECAY)
+    def _layer_frames(self, layer: Layer, decay: float) -> int:
+        bursts = (layer.bursts - 1) * layer.burst_ms * decay if isinstance(layer, Texture) else 0.0
+        heard = bursts + layer.attack_ms + layer.hold_ms + layer.decay_ms * decay * TAIL_OF_DECAY
+        return 64 + int(self._frames(heard))
 
-        return 64 + int(max(frames(layer) for layer in self.piece.layers))
+    def _dry_frames(self, decay: float) -> int:
+        return max(self._layer_frames(layer, decay) for layer in self.piece.layers)
 
     @property
     def longest_frames(self) -> int:
@@ -130,7 +132,7 @@ class DrumVoice:
             kernels.shape_transient(
                 signal, decibels(-9.0 * macros.attack) - 1.0, self._frames(8.0), self._frames(5.0 * softer)
             )
-        drive = min(max(piece.drive + 0.6 * macros.drive, 0.0), 1.0)
+        drive = piece.drive + macros.drive * (piece.drive if macros.drive < 0.0 else DRIVE_REACH * (1.0 - piece.drive))
         if drive > 0.0:
             kernels.saturate(signal, math.expm1(DRIVE_RANGE * drive), HALF_BAND)
         tilt_db = TILT_DB * macros.brightness + TOUCH_DB * piece.touch * (velocity - USUAL_VELOCITY)
@@ -149,7 +151,7 @@ class DrumVoice:
         sweeps = [(semitones * harder, self._frames(ms)) for semitones, ms in tone.sweep]
         level = decibels(tone.level_db) * velocity**tone.touch
         kernels.add_tone(
-            signal,
+            signal[: self._layer_frames(tone, decay)],
             np.array([(ratio, level * decibels(db), share) for ratio, db, share in tone.partials]),
             tone.hz * chance.pitch,
             np.array(sweeps).reshape(-1, 2),
@@ -164,7 +166,7 @@ class DrumVoice:
         self, signal: Array, texture: Noise | Metal, velocity: float, decay: float, chance: _Chance, index: int
     ) -> None:
         rate = float(self.sample_rate)
-        source = np.empty(len(signal))
+        source = np.empty(self._layer_frames(texture, decay))
         counter = np.uint64((chance.counter + index * 0x632BE59BD9B4E019) % 2**64)
         # What passes the filters is made about as loud as a full-scale tone, so that levels mean the same in every layer:
         # white noise has its power spread evenly to 24 kHz, and that of squares falls with the square of the frequency.
@@ -179,7 +181,7 @@ class DrumVoice:
             gain = math.sqrt(max(1.0, texture.low_cut_hz / texture.hz))
         between = self._frames(texture.burst_ms)
         kernels.add_texture(
-            signal,
+            signal[: len(source)],
             source,
             gain * decibels(texture.level_db) * velocity**texture.touch,
             np.array([round(between * burst * chance.decay) for burst in range(texture.bursts)], dtype=np.float64),

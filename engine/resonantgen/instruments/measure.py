@@ -24,7 +24,8 @@ def power_spectrum(signal: Samples, sample_rate: int) -> tuple[NDArray[np.float6
     for start in starts:
         total += np.abs(np.fft.rfft(signal[start : start + size] * window)) ** 2
     total[1:] *= 2
-    return np.fft.rfftfreq(size, 1 / sample_rate), total / (len(starts) * size * float(np.sum(window**2)))
+    power = total / (len(starts) * size * float(np.sum(window**2)))
+    return np.asarray(np.fft.rfftfreq(size, 1 / sample_rate), np.float64), power
 
 
 def stereo_spectrum(samples: Samples, sample_rate: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -141,7 +141,8 @@ class ReverbEffect:
         top = gains ** (1 / insert.high_decay - 1)
         poles = (1 - top) / (1 + top)
         diffusers = np.array([round(seconds * rate) | 1 for side in DIFFUSER_SECONDS for seconds in side])
-        level = math.sqrt((1 - float(np.mean(gains**2))) / 4)
+        kept = float(np.mean(gains**2))
+        level = math.sqrt((1 - kept) / kept / 4)  # of four lines, each with the energy of all its rounds
         return cls(
             send=Filter(section("high_pass", insert.low_cut_hz, rate)),
             mix=insert.mix * level,
