@@ -88,8 +88,8 @@ def _beats(meter: Meter, length_ticks: int) -> list[_Beat]:
 def _held(score: Score, beats: Sequence[_Beat]) -> list[Note]:
     """The notes as chords in the beats that they are meant for.
 
-    Onsets are gathered and moved onto a beat that is close. A chord that anticipates a beat starts on that beat. Each is
-    held until the next one, but not beyond its beat unless it sounds longer, so that staccato counts as much as legato.
+    Onsets are gathered and moved onto a beat that is close. A chord that anticipates a beat starts on that beat. Each
+    is held until the next one, but not beyond its beat unless it sounds longer: staccato counts as much as legato.
     """
     lines = [beat.start_ticks for beat in beats] + [score.length_ticks]
     chords: list[list[Note]] = []
