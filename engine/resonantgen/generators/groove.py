@@ -1,9 +1,8 @@
 """Groove: where notes on the straight grid really sound, as a style says or as a locked drum track plays.
 
-Only off-beats move. `Groove(eighth_ticks=80)` is triplet swing on eighths, `Groove(sixteenth_ticks=40)` on sixteenths;
-what lies in between (thirty-seconds) moves in proportion. Triplets and beats of three eighths (6/8, 12/8) are left alone:
-they swing already.
-"""
+Only off-beats move. `Groove(eighth_ticks=80)` is triplet swing on eighths, `Groove(sixteenth_ticks=40)` on
+sixteenths; what lies in between (thirty-seconds) moves in proportion. Triplets and beats of three eighths (6/8, 12/8)
+are left alone: they swing already."""
 
 from __future__ import annotations
 
@@ -91,7 +90,7 @@ def beat_position(meter: Meter, tick: int) -> tuple[int, int]:
 
 
 def straight_onsets(score: Score, meter: Meter, groove: Groove, piece: DrumPiece | None = None) -> dict[int, Note]:
-    """A track's notes by where they are written: each onset, freed from its groove, on the nearest sixteenth or triplet.
+    """A track's notes by where they are written: each onset, freed from its groove, on the nearest sixteenth.
 
     Of several notes on one place the loudest is given. Ticks count from the clip's start.
     """

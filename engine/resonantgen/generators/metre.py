@@ -1,23 +1,21 @@
 """Puts patterns written in four beats into any meter and feel.
 
-A bar of n felt beats borrows each of them from the bar of four: its second half is borrowed from the second half, and its
-last beats keep what gives a bar its end (the backbeat on four, or whatever follows it). A beat of three eighths stretches
-the borrowed beat to triplets where all beats are like it (6/8, 12/8), and otherwise (7/8) plays its second eighth twice.
-"""
+A bar of n felt beats borrows each of them from the bar of four: its second half is borrowed from the second half, and
+its last beats keep what gives a bar its end (the backbeat on four, or whatever follows it). A beat of three eighths
+stretches the borrowed beat to triplets where all beats are like it (6/8, 12/8), and otherwise (7/8) plays its second
+eighth twice."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
+from resonantgen.generators.grammars.drums import Backbeat
 from resonantgen.generators.grammars.patterns import BEATS, Beat, Pattern, Stroke
 from resonantgen.generators.groove import EIGHTH, is_compound
 from resonantgen.music.time import TICKS_PER_QUARTER, Meter
 from resonantgen.prompt.intent import Feel
-
-Backbeat = Literal["two_and_four", "three"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ def borrowed_beats(meter: Meter, backbeat: Backbeat) -> tuple[int, ...]:
     if count == BEATS:
         return (0, 1, 2, 3)
     second_half = next((i for i, tick in enumerate(meter.beats_ticks) if tick in meter.strong_ticks[1:]), 0)
-    if backbeat == "three":
+    if backbeat is Backbeat.THREE:
         if count == 1:
             return (0,)
         second_half = second_half or max(1, count - 1)
@@ -55,7 +53,13 @@ def borrowed_beats(meter: Meter, backbeat: Backbeat) -> tuple[int, ...]:
 
 
 def bar_strokes(
-    pattern: Pattern, meter: Meter, bar: int, backbeat: Backbeat = "two_and_four", feel: Feel = Feel.NORMAL, *, keeps_time: bool
+    pattern: Pattern,
+    meter: Meter,
+    bar: int,
+    backbeat: Backbeat,
+    feel: Feel = Feel.NORMAL,
+    *,
+    keeps_time: bool = False,
 ) -> list[Placed]:
     """What a pattern plays in a bar (counted from 0), in order.
 
@@ -77,7 +81,10 @@ def bar_strokes(
             source = _source(pattern, bar // 2, borrowed[place % count])
             beat = [_moved(s, (s.tick - half * EIGHTH) * 2) for s in source if s.tick // EIGHTH == half]
         else:
-            halves = [_source(pattern, 2 * bar + (2 * index + half) // count, borrowed[(2 * index + half) % count]) for half in (0, 1)]
+            halves = [
+                _source(pattern, 2 * bar + (2 * index + half) // count, borrowed[(2 * index + half) % count])
+                for half in (0, 1)
+            ]
             beat = [_moved(s, half * EIGHTH + s.tick // 2) for half in (0, 1) for s in halves[half]]
         for tick, stroke in _stretched(beat, eighths, compound=is_compound(meter), keeps_time=keeps_time):
             placed.append(Placed(start + tick, stroke, 0 if tick == 0 else 1 if tick % EIGHTH == 0 else 2))

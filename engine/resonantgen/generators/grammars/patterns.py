@@ -6,9 +6,9 @@
     O  always, plain           o  usually, softly       a-j  a ghost stroke with a chance of 0 to 9 in ten
     .  nothing                 |  bar line
 
-"Usually" strokes all sound in a style as it is; they thin out when the music gets sparser, off-beats first. Chances rise
-and fall with it, so that "0" only sounds when more is asked for. `level` below is that wish, -1 to 1 and around 0.
-"""
+"Usually" strokes all sound in a style as it is; they thin out when the music gets sparser, off-beats first. Chances
+rise and fall with it, so that "0" only sounds when more is asked for. `level` below is that wish, -1 to 1 and around
+0."""
 
 from __future__ import annotations
 
@@ -95,3 +95,9 @@ def _beat(word: str, tones: str) -> Beat:
         strength = _STRENGTHS.get(sign, _GHOST if ghost else _PLAIN)
         strokes.append(Stroke(index * step, presence, strength, chance, ghost, len(word) % 3 == 0, tone))
     return tuple(strokes)
+
+
+def check_form(form: str) -> None:
+    """Raises ValueError unless a form is one letter, A to D, for each of two to eight bars, A first."""
+    if not (2 <= len(form) <= 8 and form.startswith("A") and set(form) <= set("ABCD")):
+        raise ValueError(f'"{form}" is no form; forms look like: AABA')
