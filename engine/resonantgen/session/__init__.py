@@ -1,0 +1,1 @@
+"""Session, Track, immutable Take: lock, regenerate, undo, and the project on disk."""

@@ -100,14 +100,15 @@ def regeneration(standing: Standing, intent: Intent, role: Role | None, seed: in
     settings = edited_settings(standing.settings, intent, everywhere)
     check_shared(standing.settings, settings, staying, standing.locked)
 
-    parts, seeds, fresh = {}, {}, standing.new_seed()
+    parts, seeds = {}, {}
+    other = standing.new_seed() if seed is None else seed
     for r in reached:
         take = standing.playing.get(r)
         parts[r] = edited_part(take.recipe.part, r, intent) if take else first_part(r, settings, intent)
-        seeds[r] = seed if seed is not None else take.seed if take and not _asks_nothing(intent) else fresh
-    new_idea = seed is not None or _asks_nothing(intent)
-    if new_idea and Role.HARMONY in reached:
-        settings = replace(settings, seed=seeds[Role.HARMONY])  # other chords, too
+        edited = take is not None and (parts[r] != take.recipe.part or settings != standing.settings)
+        seeds[r] = take.seed if take and edited and seed is None else other
+    if seeds.get(Role.HARMONY) == other:
+        settings = replace(settings, seed=other)  # another idea has chords of its own
     return Job(intent, settings, parts, seeds, staying, removed, must_differ=seed is None)
 
 

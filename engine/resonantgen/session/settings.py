@@ -11,17 +11,16 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from resonantgen.errors import BadValue, TrackLocked
-from resonantgen.generators.dice import Dice
-from resonantgen.generators.style import Style, load_style
+from resonantgen.generators.plan import make_plan
+from resonantgen.generators.style import load_style
 from resonantgen.instruments.catalog import preset_for_word
 from resonantgen.music.notes import Role
 from resonantgen.music.theory import Key, Mode
 from resonantgen.music.time import MAX_TEMPO_BPM, MIN_TEMPO_BPM, Meter, check_bars, check_sample_rate, parse_tempo
-from resonantgen.prompt.intent import Intent, RoleIntent
+from resonantgen.prompt.intent import Attributes, Intent, RoleIntent
 from resonantgen.session.values import Part, Settings, Take
 
 DEFAULT_STYLE = "pop"  # for words that name none and suggest none
-DEFAULT_BARS = 8
 DEFAULT_SAMPLE_RATE = 48_000
 MAX_TRANSPOSE_SEMITONES = 24
 
@@ -56,22 +55,32 @@ class Options:
 
 
 def first_settings(intent: Intent, options: Options, seed: int, beside: Settings | None) -> Settings:
-    """What a generation starts from. `beside` are the settings of tracks that stay and that it has to go with."""
+    """What a generation starts from. `beside` are the settings of tracks that stay and that it has to go with.
+
+    Raises BadValue for a number of bars that cannot be made.
+    """
     style_id = intent.style or (beside.style if beside else DEFAULT_STYLE)
-    style = load_style(style_id)
-    tempo = intent.tempo_bpm or (beside.tempo_bpm if beside else _usual_tempo(style, seed))
-    key = intent.key or (beside.key if beside else _usual_key(style, intent, seed))
-    settings = Settings(
+    plan = make_plan(
+        load_style(style_id),
+        intent.mood,
+        seed,
+        tempo_bpm=options.tempo_bpm or intent.tempo_bpm or (beside.tempo_bpm if beside else None),
+        meter=options.meter or intent.meter or (beside.meter if beside else None),
+        key=options.key or intent.key or (beside.key if beside else None),
+        minor=intent.minor,
+        bars=options.bars or intent.bars or (beside.bars if beside else None),
+    )
+    return Settings(
         style=style_id,
         mood=intent.mood,
-        tempo_bpm=options.tempo_bpm or _scaled(tempo, intent.tempo_factor),
-        meter=options.meter or intent.meter or (beside.meter if beside else Meter.parse(style.meters[0])),
-        key=options.key or key.transposed(intent.transpose_semitones),
-        bars=options.bars or check_bars(intent.bars or (beside.bars if beside else DEFAULT_BARS)),
+        tempo_bpm=options.tempo_bpm or _scaled(plan.tempo_bpm, intent.tempo_factor),
+        meter=plan.meter,
+        key=options.key or plan.key.transposed(intent.transpose_semitones),
+        bars=plan.bars,
         sample_rate=options.sample_rate or (beside.sample_rate if beside else DEFAULT_SAMPLE_RATE),
         seed=seed,
+        attributes=Attributes().changed(intent.attributes),
     )
-    return replace(settings, attributes=settings.attributes.changed(intent.attributes))
 
 
 def edited_settings(settings: Settings, intent: Intent, everywhere: bool) -> Settings:
@@ -149,28 +158,8 @@ def check_shared(before: Settings, after: Settings, staying: Mapping[Role, Take]
             )
         raise BadValue(
             f"The {name} cannot become {new} for some tracks only: {' and '.join(tracks)} would stay at {old}. "
-            "Change all tracks at once, without naming any."
+            "Do it for all tracks at once, without naming any."
         )
-
-
-def _usual_tempo(style: Style, seed: int) -> Fraction:
-    """A whole number of bpm near the style's usual tempo, within its range."""
-    dice = Dice(seed, "tempo")
-    side = style.tempo.low if dice.roll("side") < 0.5 else style.tempo.high
-    return Fraction(round(style.tempo.usual + (side - style.tempo.usual) * 0.6 * dice.roll("distance") ** 2))
-
-
-def _usual_key(style: Style, intent: Intent, seed: int) -> Key:
-    """Any tonic; one of the style's modes, rather one whose progressions suit the mood, and the most typical first."""
-    dice = Dice(seed, "key")
-    modes = [mode for mode in style.modes if intent.minor is None or mode.is_minor == intent.minor]
-    if not modes:
-        modes = [Mode.MINOR if intent.minor else Mode.MAJOR]
-    weights = []
-    for place, mode in enumerate(modes):
-        suited = any(p.mode is mode and intent.mood in p.moods for p in style.progressions)
-        weights.append((4.0 if suited else 1.0) / (1 + place))
-    return Key(dice.integer("tonic") % 12, dice.weighted(modes, weights, "mode"))
 
 
 def _scaled(tempo: Fraction, factor: Fraction | None) -> Fraction:

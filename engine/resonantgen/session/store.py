@@ -6,7 +6,7 @@
 
 Audio is on the disk before the database refers to it, and each command is one transaction, so a process that is killed
 at any instant leaves the project as it was before the command or after it. Files that no take refers to are what a
-killed command left: the next writer removes them. One thread owns a Store; only `add_audio` may be called from others.
+killed command left: the next writer removes them. One thread owns a Store.
 """
 
 from __future__ import annotations
@@ -187,20 +187,15 @@ class Store:
     def audio_path(self, sha256: str) -> Path:
         return self.path / AUDIO / f"{sha256}.wav"
 
-    def add_audio(self, data: bytes) -> tuple[str, bool]:
-        """Store a WAV file durably. Gives its hash, and whether it was not there before."""
+    def add_audio(self, data: bytes) -> str:
+        """Store a WAV file durably, and give its hash. Until a take refers to it, it is a leftover."""
         sha256 = hashlib.sha256(data).hexdigest()
         path = self.audio_path(sha256)
         with storage_errors(self.path):
             if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
-                return sha256, False
+                return sha256
             write_file(path, data)
-        return sha256, True
-
-    def remove_audio(self, sha256: str) -> None:
-        """Take back a file that no take refers to."""
-        with suppress(OSError):
-            self.audio_path(sha256).unlink()
+        return sha256
 
     def read_audio(self, take: Take) -> bytes:
         """The bytes of a take's WAV file. Raises ProjectDamaged if they are gone or are not what was written."""
@@ -217,7 +212,7 @@ class Store:
         return data
 
     def remove_leftovers(self) -> None:
-        """Remove what a killed command wrote: temporary files, and audio that no take refers to."""
+        """Remove what a failed or killed command wrote: temporary files, and audio that no take refers to."""
         _remove_unfinished(self.path)
         referred = {f"{sha256}.wav" for sha256 in self._all("SELECT DISTINCT audio_sha256 FROM take")}
         for file in [*self.path.glob(f".*{TEMPORARY_SUFFIX}"), *(self.path / AUDIO).iterdir()]:

@@ -1,0 +1,178 @@
+"""A session as files that other programs read: stems, mix, MIDI and session.json.
+
+All files are made in a folder beside the target first, so what can go wrong goes wrong before the target is touched.
+Into an earlier export they are then moved one by one, each replacing its predecessor whole.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import resonantgen
+from resonantgen.errors import ProjectError, StorageError
+from resonantgen.music.midi import MidiTrack, encode_midi
+from resonantgen.music.notes import Role
+from resonantgen.music.theory import Key, Progression
+from resonantgen.music.time import TICKS_PER_QUARTER, Meter
+from resonantgen.prompt import intent_to_dict
+from resonantgen.session.files import storage_errors, sync_folder, write_file
+from resonantgen.session.values import Settings, Take
+
+if TYPE_CHECKING:
+    from resonantgen.session.session import Session
+
+SCHEMA_VERSION = 1
+INDEX = "session.json"
+_COUNTER = itertools.count()
+
+
+def export(session: Session, folder: Path) -> Path:
+    """Write the session to a folder, new, empty, or holding an earlier export. Gives the folder.
+
+    Raises ProjectError if there is no music, ProjectDamaged if a stem is not what was written, StorageError.
+    """
+    settings, playing = session.settings, session.playing
+    if settings is None or not playing:
+        raise ProjectError(f'{session.path} holds no music yet. Start with: resonantgen generate "dark techno"')
+    replaced = _earlier_files(folder)
+    staging = folder.with_name(f".{folder.name}.export-{os.getpid()}-{next(_COUNTER)}")
+    with storage_errors(folder):
+        staging.mkdir()
+        try:
+            written = []
+            for name, data in _files(session, settings, playing):
+                write_file(staging / name, data)
+                written.append(name)
+            _move(staging, folder, written, replaced)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    return folder
+
+
+def _files(session: Session, settings: Settings, playing: Mapping[Role, Take]) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each file, session.json last."""
+    from resonantgen.instruments.wav import write_wav
+
+    for role, take in playing.items():
+        yield f"{role.value}.wav", session.wav(take)
+        yield f"{role.value}.mid", take_midi(take)
+    mix = BytesIO()
+    write_wav(mix, session.mix(), settings.sample_rate)
+    yield "mix.wav", mix.getvalue()
+    tracks = [MidiTrack.of(role, take.score) for role, take in playing.items()]
+    yield "session.mid", encode_midi(tracks, settings.tempo_bpm, settings.meter, settings.key, session.path.stem)
+    text = json.dumps(describe(session), indent=2, ensure_ascii=False, sort_keys=False)
+    yield INDEX, (text + "\n").encode()
+
+
+def take_midi(take: Take) -> bytes:
+    """A take as a MIDI file. It depends on nothing but the take."""
+    settings = take.recipe.settings
+    return encode_midi([MidiTrack.of(take.role, take.score)], settings.tempo_bpm, settings.meter, settings.key)
+
+
+def describe(session: Session) -> dict[str, Any]:
+    """What session.json holds: where the session stands, in plain values. Needs something generated."""
+    settings = session.settings
+    assert settings is not None
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "resonantgen_version": resonantgen.__version__,
+        "tempo_bpm": _number(settings.tempo_bpm),
+        "meter": str(settings.meter),
+        "key": str(settings.key),
+        "bars": settings.bars,
+        "sample_rate": settings.sample_rate,
+        "frames": settings.frames,
+        "style": settings.style,
+        "mood": settings.mood,
+        "prompts": list(session.prompts),
+        "understood": [intent_to_dict(intent) for intent in session.understood],
+        "chords": describe_chords(session.chords, settings.meter, settings.key),
+        "tracks": [_describe_track(take, take.role in session.locked) for take in session.playing.values()],
+    }
+
+
+def describe_chords(chords: Progression, meter: Meter, key: Key) -> list[dict[str, Any]]:
+    """Each chord with its start in bars and beats (both from 1; beats are the meter's written units) and in ticks."""
+    rows = []
+    for span in chords.spans:
+        bar, tick = divmod(span.start_ticks, meter.bar_ticks)
+        rows.append(
+            {
+                "symbol": span.chord.symbol(key),
+                "bar": bar + 1,
+                "beat": 1 + tick / meter.unit_ticks,
+                "start_ticks": span.start_ticks,
+                "duration_ticks": span.duration_ticks,
+                "ticks_per_quarter": TICKS_PER_QUARTER,
+            }
+        )
+    return rows
+
+
+def _describe_track(take: Take, locked: bool) -> dict[str, Any]:
+    name = take.role.value
+    return {
+        "role": name,
+        "locked": locked,
+        "take_id": take.id,
+        "seed": take.seed,
+        "generator": take.generator,
+        "prompt": take.prompt,
+        "style": take.recipe.part.style,
+        "instrument": take.sound.preset,
+        "summary": take.summary,
+        "notes": len(take.score),
+        "frames": take.frames,
+        "audio_sha256": take.audio_sha256,
+        "notes_sha256": take.notes_sha256,
+        "wav": f"{name}.wav",
+        "mid": f"{name}.mid",
+    }
+
+
+def _number(value: Any) -> int | float:
+    return int(value) if value == int(value) else float(value)
+
+
+def _earlier_files(folder: Path) -> list[str]:
+    """The names of an earlier export's files. Raises StorageError for a folder that holds anything else than one."""
+    if not folder.exists() and not folder.is_symlink():
+        if not folder.parent.is_dir():
+            raise StorageError(f"{folder} cannot be made: the folder {folder.parent} does not exist. Make it first.")
+        return []
+    if not folder.is_dir():
+        raise StorageError(f"{folder} is a file. Choose another name for the folder to export to.")
+    with storage_errors(folder):
+        names = [file.name for file in folder.iterdir()]
+    if not names:
+        return []
+    try:
+        index = json.loads((folder / INDEX).read_bytes())
+        index["resonantgen_version"]  # a session.json of something else has none
+        ours = [Path(track[kind]).name for track in index["tracks"] for kind in ("wav", "mid")]
+    except (OSError, ValueError, TypeError, KeyError):
+        raise StorageError(
+            f"{folder} holds files that are no export of ResonantGen. Choose a new or an empty folder."
+        ) from None
+    return [*ours, "mix.wav", "session.mid", INDEX]
+
+
+def _move(staging: Path, folder: Path, written: list[str], replaced: list[str]) -> None:
+    if not folder.exists():
+        staging.rename(folder)
+    else:
+        for name in written:
+            (staging / name).replace(folder / name)
+        for name in set(replaced) - set(written):
+            (folder / name).unlink(missing_ok=True)
+        sync_folder(folder)
+    sync_folder(folder.parent)

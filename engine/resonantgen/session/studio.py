@@ -1,0 +1,99 @@
+"""Where a recipe becomes notes and notes become sound: the session's one door to generators and instruments.
+
+The session asks a Studio for everything that it cannot do itself, so tests can give it a quicker one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from resonantgen.generators.base import Plan, Request
+from resonantgen.generators.plan import harmonise, make_plan
+from resonantgen.generators.registry import get_generator, summarise
+from resonantgen.generators.style import load_style
+from resonantgen.instruments.base import Samples, Sound
+from resonantgen.music.chord_reading import read_chords
+from resonantgen.music.notes import Note, Role, Score
+from resonantgen.music.theory import Progression
+from resonantgen.session.sound import choose_sound
+from resonantgen.session.values import Recipe, Settings, Take
+
+
+class Studio:
+    """The generators and instruments that come with ResonantGen. It holds no state; its methods are pure functions."""
+
+    generator = "pattern"
+
+    def chords(self, settings: Settings, staying: Mapping[Role, Take]) -> Progression:
+        """The chords that new tracks play to.
+
+        Those that the harmony plays, if it stays; otherwise those that a staying bass was written to; otherwise chords
+        that suit a staying melody; otherwise a progression of the style's own.
+        """
+        bound: Progression | None = None
+        if Role.HARMONY in staying:
+            bound = read_chords(staying[Role.HARMONY].score, settings.meter, settings.key)
+        elif Role.BASS in staying:
+            bound = staying[Role.BASS].recipe.chords
+        plan = make_plan(
+            load_style(settings.style),
+            settings.mood,
+            settings.seed,
+            tempo_bpm=settings.tempo_bpm,
+            meter=settings.meter,
+            key=settings.key,
+            bars=settings.bars,
+            chords=bound,
+        )
+        if bound is None and Role.MELODY in staying:
+            return harmonise(staying[Role.MELODY].score, plan)
+        return plan.chords
+
+    def bars(self, request: Request) -> Iterator[tuple[Note, ...]]:
+        """A track's notes, bar after bar."""
+        return get_generator(request.role, self.generator).bars(request)
+
+    def summary(self, score: Score, request: Request) -> str:
+        """What the track plays, in a few words."""
+        return summarise(score, request, self.generator)
+
+    def sound(self, recipe: Recipe) -> Sound:
+        return choose_sound(recipe.role, recipe.part, load_style(recipe.part.style), recipe.seed)
+
+    def render(self, score: Score, recipe: Recipe, sound: Sound) -> Samples:
+        """The track's stem, [frames, 2], exactly `settings.frames` long. Several threads may call this at a time."""
+        from resonantgen.instruments.stem import render_stem  # imported here: it brings the compiler
+
+        lufs = load_style(recipe.part.style).lufs_for(recipe.role)
+        return render_stem(score, recipe.role, sound, recipe.settings.tempo, recipe.settings.bars, lufs).samples
+
+    def mix(self, stems: Sequence[Samples], settings: Settings) -> Samples:
+        """All stems together, [frames, 2]."""
+        from resonantgen.instruments.mix import mix_stems
+
+        return mix_stems(stems, settings.sample_rate)
+
+
+def request_for(recipe: Recipe, context: Mapping[Role, Score]) -> Request:
+    """What a generator is asked for. `context` holds the scores of the takes that the recipe names."""
+    settings, part = recipe.settings, recipe.part
+    plan = Plan(
+        style=load_style(part.style),
+        mood=part.mood,
+        tempo_bpm=settings.tempo_bpm,
+        meter=settings.meter,
+        key=settings.key,
+        bars=settings.bars,
+        chords=recipe.chords,
+    )
+    return Request(
+        role=recipe.role,
+        plan=plan,
+        seed=recipe.seed,
+        attributes=part.attributes,
+        feel=part.feel,
+        transpose_semitones=part.transpose_semitones,
+        exclusions=part.exclusions,
+        inclusions=part.inclusions,
+        context=context,
+    )
