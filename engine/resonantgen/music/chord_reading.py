@@ -31,7 +31,7 @@ _TOGETHER_TICKS = TICKS_PER_QUARTER // 8
 
 # All in the unit "one quarter note long, fits perfectly".
 _FOREIGN = 2.0  # times the share of notes that are not the chord's
-_MISSING_ROOT, _MISSING_TONE, _MISSING_FIFTH = 0.5, 0.35, 0.1
+_MISSING_ROOT, _MISSING_TONE, _MISSING_FIFTH = 0.5, 0.35, 0.15
 _ROOT_IS_LOWEST = 0.1
 _ROOT_IN_KEY, _ALL_IN_KEY = 0.02, 0.03
 _CHANGE_AT_BAR, _CHANGE_AT_STRONG_BEAT, _CHANGE_AT_BEAT = 0.2, 0.3, 0.9
@@ -98,10 +98,11 @@ def _held(score: Score, beats: Sequence[_Beat]) -> list[Note]:
             chords.append([])
         chords[-1].append(note)
     held: list[Note] = []
-    following = score.length_ticks
+    following = struck = score.length_ticks
     for chord in reversed(chords):
         start = _on_line(chord[0].start_ticks, lines)
-        if start < score.length_ticks and _anticipates(start, following, lines):
+        struck, struck_next = start, struck
+        if start < score.length_ticks and _anticipates(start, struck_next, lines):
             start = lines[bisect_right(lines, start)]
         beat_end = lines[min(bisect_right(lines, start), len(lines) - 1)]
         for note in chord:
@@ -120,7 +121,7 @@ def _anticipates(start: int, following: int, lines: Sequence[int]) -> bool:
     """
     after = bisect_right(lines, start)
     early = lines[after] - start
-    return 2 * early <= lines[after] - lines[after - 1] and following - lines[after] > early
+    return 2 * early <= lines[after] - lines[after - 1] and following - lines[after] > early + _TOGETHER_TICKS
 
 
 def _on_line(tick: int, lines: Sequence[int]) -> int:
@@ -147,9 +148,9 @@ class _Moment:
 
     @property
     def speaks_for_itself(self) -> bool:
-        """Three different tones, or a bare fifth struck as one (a power chord)."""
-        count = len({pitch % 12 for pitch in self.pitches})
-        return count >= 3 or (count == 2 and {(p - self.pitches[0]) % 12 for p in self.pitches} == {0, 7})
+        """Three different tones, or a bare fifth or its inversion (a power chord)."""
+        tones = {(pitch - self.pitches[0]) % 12 for pitch in self.pitches}
+        return len(tones) >= 3 or tones == {0, 7} or tones == {0, 5}
 
 
 def _moments(notes: Sequence[Note], beats: Sequence[_Beat]) -> Iterator[_Moment]:
@@ -241,7 +242,8 @@ def _best_path(fit: Floats, change_costs: Floats) -> list[int]:
     total = fit[0].copy()
     for beat in range(1, len(fit)):
         best = int(np.argmax(total))
-        changes = total[best] - change_costs[beat] > total + 1e-9
+        # `>=`: of changes that are equally good, the latest, so that a chord lasts through the silence after it.
+        changes = total[best] - change_costs[beat] >= total - 1e-9
         came_from[beat] = np.where(changes, best, np.arange(len(total)))
         total = np.where(changes, total[best] - change_costs[beat], total) + fit[beat]
     path = [int(np.argmax(total))]

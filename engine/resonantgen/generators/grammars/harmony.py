@@ -24,8 +24,8 @@ class Color(StrEnum):
 class HarmonyPattern(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A comping rhythm of one or more bars, in sixteenths of 4/4; blanks are only for the eye.
 
-    `C` the whole chord, accented; `c` the whole chord; `u` its upper voices; `b` its lowest voice; `1` to `6` one voice,
-    counted from below (past the top: an octave higher); `.` nothing begins.
+    `C` the whole chord, accented; `c` the whole chord; `u` its upper voices; `b` its lowest voice; `1` to `6` one
+    voice, counted from below (past the top: an octave higher); `.` nothing begins.
     """
 
     name: str  # as shown: "offbeat stabs"

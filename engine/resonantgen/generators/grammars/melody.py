@@ -35,9 +35,9 @@ class Palette(StrEnum):
 class MelodyGrammar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The `[melody]` section.
 
-    `rhythms` are motifs of one or more bars in sixteenths of 4/4: `X` an accented note, `x` a note, `-` a light one, `.`
-    nothing begins; blanks are only for the eye. `forms` are orders of phrases, each letter a phrase of `phrase_bars`
-    bars; a letter that comes again is developed (sequence, inversion, truncation, another ending).
+    `rhythms` are motifs of one or more bars in sixteenths of 4/4: `X` an accented note, `x` a note, `-` a light one,
+    `.` nothing begins; blanks are only for the eye. `forms` are orders of phrases, each letter a phrase of
+    `phrase_bars` bars; a letter that comes again is developed (sequence, inversion, truncation, another ending).
     """
 
     summary: str  # as shown: "sparse, answers the stab"
