@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 # Oxford 1990, chapter 4).
 _MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 _MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
-_SCALE_WEIGHT = 2.0  # a twentieth of all notes out of the scale costs as much as 0.1 in correlation
+_SCALE_WEIGHT = 4.0  # a fortieth of all notes out of the scale costs as much as 0.1 in correlation
 _PREFERENCE = 0.1  # for major and minor
 
 
