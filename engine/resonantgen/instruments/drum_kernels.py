@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 LN_1000 = math.log(1000.0)  # an exponential falls by 60 dB over its decay
 SILENT = 1e-5
 SETTLED_OCTAVES = 2e-4
+FADE_PARTS = 7  # layers and strokes fade out over a seventh of their length
 TYPICAL = 0.3  # size of a sample that drive leaves as it is
 CLOSING_STEP = 16  # frames between updates of a moving filter
 _STEP, _MIX_A, _MIX_B = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -33,9 +34,17 @@ def uniform(counter: np.uint64) -> float:
 
 
 @kernel
+def _fade_out(left: int, fade: int) -> float:
+    """The gain `left` frames before the end of a fade-out of `fade` frames."""
+    return math.sin(0.5 * math.pi * left / fade) ** 2 if left < fade else 1.0
+
+
+@kernel
 def _sweep(cycles: Array, step: float, sweeps: Array) -> int:
-    """Fill in the phase `cycles` [N] of an oscillator that sweeps down to `step` cycles a frame; returns the frame by which it
-    has settled, beyond which nothing is filled in."""
+    """Fill in the phase `cycles` [N] of an oscillator that sweeps down to `step` cycles a frame.
+
+    Returns the frame by which it has settled, beyond which nothing is filled in.
+    """
     octaves = sweeps[:, 0] / 12.0
     falling = np.exp(-1.0 / sweeps[:, 1])
     position = 0.0
@@ -63,9 +72,13 @@ def add_tone(
     phase: float,
     sample_rate: float,
 ) -> None:
-    """Add decaying partials to `out` [N]. `partials` [K, 3] are ratio, amplitude, share of the decay; `sweeps` [S, 2] are
-    semitones above `hz` and time constant in frames. Attack, hold and decay (T60) are in frames, `phase` in cycles."""
+    """Add decaying partials to `out` [N].
+
+    `partials` [K, 3] are ratio, amplitude, share of the decay; `sweeps` [S, 2] are semitones above `hz` and time constant
+    in frames. Attack, hold and decay (T60) are in frames, `phase` in cycles.
+    """
     frames = out.shape[0]
+    fade = frames // FADE_PARTS
     cycles = np.empty(frames)
     settled = _sweep(cycles, hz / sample_rate, sweeps)
     for k in range(partials.shape[0]):
@@ -93,13 +106,16 @@ def add_tone(
                 level *= falling
                 if level < least:
                     break
-            out[n] += value
+            out[n] += value * _fade_out(frames - 1 - n, fade)
 
 
 @kernel
 def fill_noise(out: Array, counter: np.uint64, grain_chance: float, grain_falling: float) -> None:
-    """White noise of peak 1, or where `grain_chance` > 0 noise that each collision (with that chance a frame) revives and
-    that falls by `grain_falling` a frame (the shaker model of Cook 1997, "Physically informed sonic modeling")."""
+    """White noise of peak 1, or where `grain_chance` > 0 the noise of random collisions.
+
+    Each collision (with that chance a frame) adds energy, which falls by the factor `grain_falling` a frame: the shaker of
+    P. Cook, "Physically informed sonic modeling", 1997.
+    """
     loudness = math.sqrt((1.0 - grain_falling) / max(grain_chance, 1e-9)) * 1.2
     energy = 0.5
     for n in range(out.shape[0]):
@@ -132,11 +148,15 @@ def _fill_square(out: Array, index: Array, phase: float, step: float) -> None:
 
 @kernel
 def fill_metal(out: Array, steps: Array, counter: np.uint64, ring: float) -> None:
-    """Square oscillators, `steps` [K] cycles a frame, with free-running phases; `ring` moves from their sum to the sum of the
-    products of neighbours."""
+    """Square oscillators, `steps` [K] cycles a frame, with random phases.
+
+    `ring` moves from their sum to the sum of the products of neighbours.
+    """
     count = steps.shape[0]
     waves = np.empty((count, out.shape[0]))
-    index = np.arange(out.shape[0]) * 1.0
+    index = np.empty(out.shape[0])
+    for n in range(out.shape[0]):
+        index[n] = n
     for k in range(count):
         counter += _STEP
         _fill_square(waves[k], index, uniform(counter), steps[k])
@@ -192,8 +212,10 @@ def add_texture(
     s1 = s2 = t1 = t2 = 0.0
     falling = math.exp(-LN_1000 / decay)
     last = starts.shape[0] - 1
+    frames = out.shape[0]
+    fade = frames // FADE_PARTS
     burst, level, start = 0, 1.0, 0.0
-    for n in range(out.shape[0]):
+    for n in range(frames):
         if burst < last and n >= starts[burst + 1]:
             burst += 1
             level, start = 1.0, starts[burst]
@@ -212,7 +234,7 @@ def add_texture(
                 break
         band, low, s1, s2 = _filter(source[n], s1, s2, a1, ga)
         _, passed, t1, t2 = _filter(source[n] - damping * band - low, t1, t2, b1, gb)
-        out[n] += gain * envelope * passed
+        out[n] += gain * envelope * passed * _fade_out(frames - 1 - n, fade)
 
 
 @kernel
@@ -222,12 +244,15 @@ def _soft_clip(x: float) -> float:
 
 @kernel
 def saturate(signal: Array, gain: float, coefficients: Array) -> None:
-    """Soft clipping x / sqrt(1 + x^2) after `gain`, in place; a sample of size TYPICAL keeps its size, so that drive takes the
-    peaks down rather than the level up. Computed at twice the rate between half-band filters, so that little of what it adds
-    folds back from above the Nyquist frequency; `coefficients` [4] are the filters' all-passes. No latency."""
+    """Soft clipping x / sqrt(1 + x^2) after `gain`, in place, without latency.
+
+    A sample of size TYPICAL keeps its size, so that drive takes the peaks down rather than the level up. Computed at twice
+    the rate between half-band filters, so that little of what it adds folds back from above the Nyquist frequency;
+    `coefficients` [4] are the filters' all-passes.
+    """
     makeup = 0.5 * TYPICAL / _soft_clip(gain * TYPICAL)
     a, b, c, d = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
-    # Each path is two first-order all-passes in series, y = a (x - y') + x' with ' for the frame before: a and c, b and d.
+    # Each path is two first-order all-passes in series, y = a (x - y') + x' with ' for the frame before: a, c and b, d.
     x0 = up_a = up_c = up_b = up_d = 0.0
     even0 = down_a = down_c = odd0 = odd1 = down_b = down_d = 0.0
     for n in range(signal.shape[0]):
@@ -248,8 +273,10 @@ def saturate(signal: Array, gain: float, coefficients: Array) -> None:
 
 @kernel
 def shape_transient(signal: Array, boost: float, frames: float, soft: float) -> None:
-    """Scale the first moments, in place: by 1 + `boost` at the stroke, back to 1 with the time constant `frames`; fade in over
-    `soft` frames."""
+    """Scale the first moments, in place: by 1 + `boost` at the stroke, back to 1 with the time constant `frames`.
+
+    Fades in over `soft` frames.
+    """
     falling = math.exp(-1.0 / frames)
     for n in range(signal.shape[0]):
         if n < soft:
@@ -264,9 +291,11 @@ def shape_transient(signal: Array, boost: float, frames: float, soft: float) -> 
 def colour(
     signal: Array, low_cut_hz: float, high_cut_hz: float, tilts_hz: Array, tilts_gain: Array, sample_rate: float
 ) -> None:
-    """A 2-pole high-pass, a 2-pole low-pass and first-order tilts, in place. A tilt scales what is far below its frequency by
-    1/gain and what is far above by gain. The high-pass is critically damped: one that rings would give a saturated kick its
-    peaks back."""
+    """A 2-pole high-pass, a 2-pole low-pass and first-order tilts, in place.
+
+    A tilt scales what is far below its frequency by 1/gain and what is far above by gain. The high-pass is critically
+    damped: one that rings would give a saturated kick its peaks back.
+    """
     ga, gb = _g(low_cut_hz, sample_rate), _g(high_cut_hz, sample_rate)
     da, db = 2.0, math.sqrt(2.0)
     a1, b1 = 1.0 / (1.0 + ga * (ga + da)), 1.0 / (1.0 + gb * (gb + db))
@@ -288,12 +317,6 @@ def colour(
 
 
 @kernel
-def _fade_out(left: int, fade: int) -> float:
-    """The gain `left` frames before the end of a fade-out of `fade` frames."""
-    return math.sin(0.5 * math.pi * left / fade) ** 2 if left < fade else 1.0
-
-
-@kernel
 def place(
     out: Array,
     signal: Array,
@@ -302,19 +325,20 @@ def place(
     spread: float,
     side_hz: float,
     delays: Array,
-    fade: int,
     sample_rate: float,
 ) -> None:
-    """Mono `signal` [N], scaled and faded out in place to exactly zero over its last `fade` frames, to stereo `out` [M, 2], M >= N.
+    """Mono `signal` [N], scaled and faded out in place to exactly zero, to stereo `out` [M, 2], M >= N.
 
-    Middle and side: the sum of both channels is always the signal itself. The side holds the pan and a diffuse echo (a delay and
-    two all-passes after Schroeder 1962; `delays` [3] in frames), high-passed with 24 dB an octave so that the lows stay mono.
+    Middle and side: the sum of both channels is always the signal itself. The side holds the pan and a diffuse echo (a delay
+    and two all-passes after Schroeder 1962; `delays` [3] in frames), high-passed with 24 dB an octave so that the lows stay
+    mono.
     """
     g = _g(side_hz, sample_rate)
     d1, d2 = 0.7653668647, 1.8477590650  # 1/Q of the two halves of a fourth-order Butterworth filter
     a1, b1 = 1.0 / (1.0 + g * (g + d1)), 1.0 / (1.0 + g * (g + d2))
     s1 = s2 = t1 = t2 = 0.0
     frames, sounding = out.shape[0], signal.shape[0]
+    fade = sounding // FADE_PARTS
     wait, first, second = int(delays[0]), int(delays[1]), int(delays[2])
     ring_a, ring_b = np.zeros(first), np.zeros(second)
     a = b = 0

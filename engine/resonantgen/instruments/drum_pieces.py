@@ -1,9 +1,9 @@
 """What a drum kit is made of, as data: the structure of the files in presets/instruments/drums.
 
-A piece is a sum of layers. `tone` layers are decaying partials whose pitch falls after the stroke: drum skins, shells, bells.
-`noise` layers are filtered noise with an envelope: snare wires, claps, shakers. `metal` layers are square oscillators at
-inharmonic ratios, optionally multiplied pairwise (ring modulation): hats, cymbals, cowbells. The sum is saturated, filtered and
-placed in the stereo field. Decays are T60: the time to fall by 60 dB.
+A piece is a sum of layers. `tone` layers are decaying partials whose pitch falls after the stroke: drum skins, shells,
+bells. `noise` layers are filtered noise with an envelope: snare wires, claps, shakers. `metal` layers are square oscillators
+at inharmonic ratios, optionally multiplied with each other (ring modulation): hats, cymbals, cowbells. The sum is saturated,
+filtered and placed in the stereo field. Decays are T60: the time to fall by 60 dB.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ Ratio = Annotated[float, msgspec.Meta(ge=0.1, le=40.0)]
 Semitones = Annotated[float, msgspec.Meta(ge=-48.0, le=84.0)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=8)]
 
-Partial = tuple[Ratio, Decibels, Annotated[float, msgspec.Meta(ge=0.01, le=2.0)]]  # ratio, level in dB, share of the decay
+Partial = tuple[
+    Ratio, Decibels, Annotated[float, msgspec.Meta(ge=0.01, le=2.0)]
+]  # ratio, level in dB, share of the decay
 Sweep = tuple[Semitones, Annotated[float, msgspec.Meta(ge=0.1, le=2_000.0)]]  # how far above, time constant in ms
 
 TR_808_RATIOS = (1.0, 1.4828, 1.8003, 2.546, 2.6303, 3.8967)
@@ -48,7 +50,9 @@ class Tone(Layer, frozen=True, forbid_unknown_fields=True, kw_only=True):
     hz: FrequencyHz
     sweep: Annotated[tuple[Sweep, ...], msgspec.Meta(max_length=3)] = ()
     partials: Annotated[tuple[Partial, ...], msgspec.Meta(min_length=1, max_length=16)] = ((1.0, 0.0, 1.0),)
-    phase: Annotated[float, msgspec.Meta(ge=0.0, le=0.25)] = 0.0  # cycles at the stroke: 0 starts from rest, 0.25 with a click
+    phase: Annotated[float, msgspec.Meta(ge=0.0, le=0.25)] = (
+        0.0  # cycles at the stroke: 0 starts from rest, 0.25 with a click
+    )
 
 
 class Texture(Layer, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -63,7 +67,7 @@ class Texture(Layer, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Noise(Texture, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """White noise, or where `grains_hz` is given the sound of so many random collisions a second (beads, jingles, wires)."""
+    """White noise, or with `grains_hz` the noise of so many random collisions a second: beads, jingles, wires."""
 
     grains_hz: Annotated[float, msgspec.Meta(ge=0.0, le=20_000.0)] = 0.0
     grain_ms: Annotated[float, msgspec.Meta(ge=0.1, le=50.0)] = 2.0
@@ -106,7 +110,7 @@ class Kit(CatalogEntry, frozen=True, forbid_unknown_fields=True, kw_only=True):
     dynamics: Annotated[float, msgspec.Meta(ge=0.5, le=2.5)] = 1.5  # level is velocity to this power
     variation: Unit = 0.5  # how much one stroke differs from the next
     high_cut_hz: FrequencyHz = 18_000.0
-    inserts: Inserts = []  # effects on the whole kit
+    inserts: Inserts = msgspec.field(default_factory=list)  # effects on the whole kit
 
     kick: Piece
     rim: Piece

@@ -20,10 +20,9 @@ Array = NDArray[np.float64]
 
 USUAL_VELOCITY = 0.8  # at which a piece has the tone of its preset
 TAIL_OF_DECAY = 1.1  # a layer is heard for this many T60s: to -66 dB
-FADE_SHARE = 0.15  # of a stroke, at its end
 TILTS_HZ = np.array([900.0, 6_000.0])  # the first moves the kit's balance, the second what is bright already
-TILT_DB = 4.5  # of each tilt, at full brightness
-TOUCH_DB = 8.0  # of each tilt, from the softest to the usual velocity, at full touch
+TILTS_DB = np.array([3.0, 4.5])  # at full brightness, each way
+TOUCH_DB = 8.0  # of both tilts, by which the softest strokes are darker at full touch
 SIDE_HZ = 260.0
 ECHO_MS = (1.9, 2.9, 6.7)  # delay and all-passes of the diffuse side
 ECHO_TAIL_MS = 40.0
@@ -32,9 +31,9 @@ DRIVE_REACH = 0.6  # how far from a piece's own drive to full the macro goes; at
 
 
 def half_band(count: int, transition: float) -> Array:
-    """All-pass coefficients [count] of an elliptic half-band filter whose transition band is `transition` of the sample rate.
+    """All-pass coefficients [count] of an elliptic half-band filter.
 
-    Closed form by theta functions: Valenzuela and Constantinides 1983, "Digital signal processing schemes for efficient
+    Its transition band is `transition` of the sample rate wide. Closed form by theta functions: Valenzuela and Constantinides 1983, "Digital signal processing schemes for efficient
     interpolation and decimation".
     """
     k = math.tan((1.0 - 2.0 * transition) * math.pi / 4.0) ** 2
@@ -124,7 +123,8 @@ class DrumVoice:
         signal = np.zeros(self._dry_frames(decay))
         for tone in piece.tone:
             self._add_tone(signal, tone, velocity, decay, chance)
-        for index, texture in enumerate((*piece.noise, *piece.metal)):
+        textures: tuple[Noise | Metal, ...] = (*piece.noise, *piece.metal)
+        for index, texture in enumerate(textures):
             self._add_texture(signal, texture, velocity, decay, chance, index)
         signal *= velocity**self.kit.dynamics * decibels(chance.level_db)
         if macros.attack:
@@ -135,15 +135,9 @@ class DrumVoice:
         drive = piece.drive + macros.drive * (piece.drive if macros.drive < 0.0 else DRIVE_REACH * (1.0 - piece.drive))
         if drive > 0.0:
             kernels.saturate(signal, math.expm1(DRIVE_RANGE * drive), HALF_BAND)
-        tilt_db = TILT_DB * macros.brightness + TOUCH_DB * piece.touch * (velocity - USUAL_VELOCITY)
-        kernels.colour(
-            signal,
-            piece.low_cut_hz,
-            min(piece.high_cut_hz, self.kit.high_cut_hz),
-            TILTS_HZ,
-            np.full(len(TILTS_HZ), decibels(tilt_db)),
-            rate,
-        )
+        tilts_db = TILTS_DB * macros.brightness + TOUCH_DB * piece.touch * (velocity - USUAL_VELOCITY)
+        high_cut_hz = min(piece.high_cut_hz, self.kit.high_cut_hz)
+        kernels.colour(signal, piece.low_cut_hz, high_cut_hz, TILTS_HZ, 10.0 ** (tilts_db / 20.0), rate)
         return self._placed(signal)
 
     def _add_tone(self, signal: Array, tone: Tone, velocity: float, decay: float, chance: _Chance) -> None:
@@ -168,7 +162,7 @@ class DrumVoice:
         rate = float(self.sample_rate)
         source = np.empty(self._layer_frames(texture, decay))
         counter = np.uint64((chance.counter + index * 0x632BE59BD9B4E019) % 2**64)
-        # What passes the filters is made about as loud as a full-scale tone, so that levels mean the same in every layer:
+        # What passes the filters is made about as loud as a full-scale tone, so that levels mean the same everywhere:
         # white noise has its power spread evenly to 24 kHz, and that of squares falls with the square of the frequency.
         if isinstance(texture, Noise):
             falling = math.exp(-1.0 / self._frames(texture.grain_ms))
@@ -208,9 +202,6 @@ class DrumVoice:
             spread,
             SIDE_HZ,
             np.array([round(self._frames(ms)) for ms in ECHO_MS], dtype=np.float64),
-            int(FADE_SHARE * len(out)),
             float(self.sample_rate),
         )
         return out
-
-

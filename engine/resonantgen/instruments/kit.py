@@ -16,8 +16,8 @@ from resonantgen.instruments.drum_voice import DrumVoice
 from resonantgen.music.notes import DrumPiece, Role
 from resonantgen.presets import load_preset, presets_folder
 
-# A stroke on the first piece stops what still sounds of the others. A kick stops itself: one drum has one skin, and two long
-# kicks whose phases disagree would cancel.
+# A stroke on the first piece stops what still sounds of the others. A kick stops itself: one drum has one skin, and two
+# long kicks whose phases disagree would cancel.
 CHOKES: dict[DrumPiece, frozenset[DrumPiece]] = {
     DrumPiece.CLOSED_HAT: frozenset({DrumPiece.OPEN_HAT}),
     DrumPiece.PEDAL_HAT: frozenset({DrumPiece.OPEN_HAT}),
@@ -29,7 +29,7 @@ CHOKE_MS = 6.0
 
 @cache
 def load_kit(kit_id: str) -> Kit:
-    """The kit of presets/instruments/drums/<kit_id>.toml. Raises BadValue if there is none, PresetError if it is not valid."""
+    """The kit of presets/instruments/drums/<kit_id>.toml. Raises BadValue if there is none, PresetError if it is bad."""
     if kit_id not in catalog(Role.DRUMS):
         raise BadValue(f'"{kit_id[:40]}" is no drum kit. Kits: {", ".join(catalog(Role.DRUMS))}.')
     return load_preset(presets_folder() / "instruments" / Role.DRUMS.value / f"{kit_id}.toml", Kit)
@@ -53,7 +53,10 @@ class KitState:
 
 @dataclass(frozen=True)
 class KitInstrument:
-    """An Instrument (see `base`) that plays a kit; sample_rate in Hz. Notes' pitches are DrumPieces, durations do not matter."""
+    """An Instrument (see `base`) that plays a kit at a sample rate in Hz.
+
+    Notes' pitches are DrumPieces; their durations do not matter.
+    """
 
     kit: Kit
     macros: Macros
@@ -100,7 +103,7 @@ class KitInstrument:
         return end if stroke.choked_at is None else min(end, stroke.choked_at + len(self._choke))
 
     def _mix(self, out: Samples, start: int, stroke: _Stroke) -> None:
-        """Add what falls into `out`, whose first frame is `start`; every frame gets its strokes in the order of their onsets."""
+        """Add what falls into `out`, whose first frame is `start`: each frame's strokes in the order of their onsets."""
         end = min(start + len(out), self._end(stroke))
         begin = max(start, stroke.frame)
         free = end if stroke.choked_at is None else min(max(stroke.choked_at, begin), end)
