@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from resonantgen.generators.base import Request
-from resonantgen.generators.bass_pitch import DARKEST, HIGHEST, LOWEST, Register
+from resonantgen.generators.bass_pitch import BRIGHTEST, HIGHEST, LOWEST, Register
 from resonantgen.generators.dice import Dice
 from resonantgen.generators.form import Form, motif_name
 from resonantgen.generators.grammars.bass import BassGrammar, BassPattern, KickRelation
@@ -23,6 +23,7 @@ from resonantgen.music.time import TICKS_PER_QUARTER
 LOUDEST = 108  # the velocity of an accent at neutral attributes
 GLIDE_TICKS = 40  # how long a tied note overlaps the next
 SHORTEST_TICKS = 50
+GROWS_FROM = 0.1  # the level of busyness from which a line gets more notes than its pattern has
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +82,12 @@ class _BassPart:
         self.patterns: tuple[BassPattern, BassPattern] = (grammar.patterns[first], grammar.patterns[answer])
         self.parsed: tuple[Pattern, ...] = tuple(parse_pattern(p.rhythm, p.tones) for p in self.patterns)
         a = request.attributes
-        self.level = a.density + 0.5 * a.aggression + 0.25 * a.energy - 0.6 * a.space
+        self.level = a.density + 0.8 * a.aggression + 0.25 * a.energy - 0.6 * a.space
         self.groove: Groove = groove_for(request)
         self.kicks = self._kicks()
         low = min(max(grammar.low + round(8 * a.brightness) + self._transposition(), LOWEST), HIGHEST - 12)
-        self.register = Register(plan.key, plan.style.diatonic, low)
+        high = min(HIGHEST + max(0, round(8 * a.brightness)), BRIGHTEST)
+        self.register = Register(plan.key, plan.style.diatonic, low, high)
         self.previous = self.register.root(plan.chords.spans[0].chord)
         self._ready: dict[int, list[Onset]] = {}
 
@@ -122,6 +124,7 @@ class _BassPart:
             if self._sounds(place, kicks, name):
                 stroke = place.stroke
                 found[place.tick] = Onset(start + place.tick, stroke.tone, stroke.strength, place.metric_level, name)
+        self._grow(found, kicks, start, letter)
         self._meet_kicks(found, kicks, start, letter)
         if self.form.closes_phrase(bar) and self.form.bars > 1:
             self._turn_around(found, kicks, start, bar)
@@ -136,6 +139,18 @@ class _BassPart:
         elif kicks:
             level += 0.5 * follow if place.tick in kicks else -0.3 * follow
         return place.stroke.sounds(level, place.metric_level, self.dice.roll("step", name))
+
+    def _grow(self, found: dict[int, Onset], kicks: set[int], start: int, letter: str) -> None:
+        """More notes, in the gaps that the pattern leaves, when the music gets busier than the style is by itself."""
+        avoid = kicks if self.grammar.kick is KickRelation.BETWEEN else set()
+        if self.level <= GROWS_FROM:
+            return
+        step = 4 * TICKS_PER_QUARTER // self.grammar.grows_on
+        for tick in range(0, self.meter.bar_ticks, step):
+            name = f"{motif_name(letter, tick, self.meter.bar_ticks)}/{tick}"
+            if tick not in found and tick not in avoid and self.dice.roll("grow", name) < self.level - GROWS_FROM:
+                tone = self.dice.choice("RR58", "grow", name, "tone")
+                found[tick] = Onset(start + tick, tone, 0.76, min(1, tick % TICKS_PER_QUARTER), name)
 
     def _meet_kicks(self, found: dict[int, Onset], kicks: set[int], start: int, letter: str) -> None:
         """Roots under those kicks that the pattern does not meet."""
@@ -194,7 +209,8 @@ class _BassPart:
         chords, register = self.plan.chords, self.register
         span = chords.at(onset.tick)
         chord, following = span.chord, chords.at(span.end_ticks % self.plan.length_ticks).chord
-        tone = self._tone(onset, chord, first=self._is_first(onset, span.start_ticks))
+        first = self._is_first(onset, span.start_ticks)
+        tone = self._tone(onset, chord, first=first)
         dice = self.dice.within("pitch", onset.name)
         left = sum(other.tick < span.end_ticks for other in walking)
         if tone == "A" or (tone == "W" and left == 0 and span.end_ticks - onset.tick <= TICKS_PER_QUARTER):
@@ -207,7 +223,7 @@ class _BassPart:
         if strong and pitch not in chord:
             pitch = min((p for p in register.scale(chord) if p in chord), key=lambda p: (abs(p - pitch), p))
         self.previous = pitch
-        return self._below(self._darkened(pitch, onset, chord), onset.tick)
+        return self._below(self._darkened(pitch, onset, chord, first=first), onset.tick)
 
     def _is_first(self, onset: Onset, span_start: int) -> bool:
         """Whether no note sounds over this chord earlier."""
@@ -217,20 +233,23 @@ class _BassPart:
 
     def _tone(self, onset: Onset, chord: Chord, *, first: bool) -> str:
         """The pattern's tone, or another of the chord where the style likes color and brightness height."""
-        if first or onset.tone != "R" or onset.metric_level == 0:
+        if first or onset.tone not in "RL":
             return "R" if first else onset.tone
-        if self.dice.roll("color", onset.name) < self.grammar.color:
+        height = self.request.attributes.brightness * (0.6 if onset.metric_level == 0 else 0.9)
+        if self.dice.roll("bright", onset.name) < height:
+            return "8"
+        if onset.metric_level > 0 and self.dice.roll("color", onset.name) < self.grammar.color:
             return self.dice.choice("58L5", "color", onset.name, "tone")
-        bright = self.request.attributes.brightness
-        return "8" if self.dice.roll("bright", onset.name) < 0.6 * bright else onset.tone
+        return onset.tone
 
-    def _darkened(self, pitch: int, onset: Onset, chord: Chord) -> int:
-        """Darkness lets off-beats fall: by an octave, or from the root to the fifth below."""
+    def _darkened(self, pitch: int, onset: Onset, chord: Chord, *, first: bool) -> int:
+        """Darkness lets notes fall, off-beats first: by an octave, or from the root to the fifth below."""
         dark = -self.request.attributes.brightness
-        weight = (0.4, 0.9, 1.1)[onset.metric_level]
+        weight = (0.8, 1.2, 1.4)[onset.metric_level]
         if dark <= 0 or self.dice.roll("dark", onset.name) >= dark * weight:
             return pitch
-        return max(DARKEST, self.register.darker(pitch, chord))
+        lower = self.register.darker(pitch, chord)
+        return pitch if first and lower % 12 != pitch % 12 else lower
 
     def _below(self, pitch: int, tick: int) -> int:
         """An octave lower, if a chord or tune that sounds with it is not above it."""
@@ -264,5 +283,5 @@ class _BassPart:
     def _velocity(self, onset: Onset) -> int:
         a, loose = self.request.attributes, self.grammar.loose_velocity
         human = self.dice.between(-loose, loose, "velocity", onset.tick) if loose else 0.0
-        driven = 20 * a.aggression + 10 * a.energy - 4 * a.space
+        driven = 26 * a.aggression + 10 * a.energy - 4 * a.space
         return round(min(127.0, max(10.0, LOUDEST * onset.strength * self.grammar.velocity + driven + human)))

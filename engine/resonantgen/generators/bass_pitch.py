@@ -8,7 +8,7 @@ from resonantgen.generators.dice import Dice
 from resonantgen.music.theory import QUALITIES, Chord, Key
 
 LOWEST, HIGHEST = 28, 52  # E1 to E3
-DARKEST = 24  # where only darkness goes
+DARKEST, BRIGHTEST = 24, 56  # where only darkness and brightness go
 _STEPS = {"2": 1, "4": 3, "6": 5}
 
 
@@ -19,6 +19,7 @@ class Register:
     key: Key
     diatonic: bool
     low: int  # the lowest root
+    high: int = HIGHEST  # the highest pitch
 
     def root(self, chord: Chord) -> int:
         """The root in the octave from `low`."""
@@ -30,7 +31,7 @@ class Register:
         clashing = {(pc + side) % 12 for pc in altered for side in (-1, 1)} - set(chord.pitch_classes)
         return [
             pitch
-            for pitch in range(LOWEST, HIGHEST + 1)
+            for pitch in range(LOWEST, self.high + 1)
             if pitch in chord or (pitch in self.key and pitch % 12 not in clashing)
         ]
 
@@ -38,13 +39,13 @@ class Register:
         """A tone of the chord above its root, or below where that is too high."""
         root = self.root(chord)
         pitch = root + (pitch_class - root) % 12
-        return pitch if pitch <= HIGHEST else pitch - 12
+        return pitch if pitch <= self.high else pitch - 12
 
     def tone(self, tone: str, chord: Chord) -> int:
         """The pitch of any tone but A and W, which depend on what comes before and after."""
         root = self.root(chord)
         if tone == "8":
-            return root + 12 if root + 12 <= HIGHEST else root
+            return root + 12 if root + 12 <= self.high else root
         if tone == "L":
             below = root - (root - chord.fifth) % 12
             return below if below >= LOWEST else below + 12
@@ -75,7 +76,7 @@ class Register:
             return self.tone("5" if dice.roll("side") < 0.5 else "L", chord)
         near = [p for p in scale if p != target and abs(p - target) <= 2]
         if not self.diatonic and dice.roll("chromatic") < 0.6:
-            near = [p for p in (target - 1, target + 1) if LOWEST <= p <= HIGHEST] or near
+            near = [p for p in (target - 1, target + 1) if LOWEST <= p <= self.high] or near
         if not near:
             return self.tone("5", chord)
         return min(near, key=lambda p: abs(p - previous) + 2.5 * dice.roll("near", p))

@@ -97,8 +97,8 @@ class _DrumPart:
         kit = []
         for word, line in lines.items():
             wanted = word in request.inclusions
-            push = attributes.density / 2 + attributes.energy * 0.3 - attributes.space * 0.3
-            push += attributes.brightness / 2 if word in BRIGHT else 0.0
+            push = 0.8 * attributes.density + attributes.energy * 0.3 - attributes.space * 0.3
+            push += attributes.brightness if word in BRIGHT else -0.3 * attributes.brightness
             absent = line.chance < 1 and dice.roll(word, "present") >= line.chance + push
             if word in request.exclusions or (absent and not wanted):
                 continue
@@ -124,8 +124,7 @@ class _DrumPart:
         """How busy a piece is to be, around 0."""
         a = self.attributes
         level = a.density + 0.3 * a.energy - 0.6 * a.space
-        if word in BRIGHT:
-            level += 0.8 * a.brightness
+        level += 0.8 * a.brightness if word in BRIGHT else -0.4 * a.brightness
         if word in DRIVEN:
             level += 0.5 * a.aggression
         return level

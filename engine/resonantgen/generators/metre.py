@@ -8,7 +8,7 @@ eighth twice."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from resonantgen.generators.grammars.drums import Backbeat
@@ -96,7 +96,7 @@ def _source(pattern: Pattern, bar: int, beat: int) -> Beat:
 
 
 def _moved(stroke: Stroke, tick: int) -> Stroke:
-    return Stroke(tick, stroke.presence, stroke.strength, stroke.chance, stroke.ghost, stroke.triplet, stroke.tone)
+    return replace(stroke, tick=tick)
 
 
 def _stretched(beat: Sequence[Stroke], eighths: int, *, compound: bool, keeps_time: bool) -> list[tuple[int, Stroke]]:

@@ -10,7 +10,7 @@ A pattern has a rhythm in the notation of `patterns.py` and, in the same shape, 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -50,12 +50,13 @@ class BassGrammar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     kick: KickRelation
     follow: Share  # how much it goes with the kick, or keeps away from it
-    low: Annotated[int, msgspec.Meta(ge=29, le=36)] = 33  # roots lie within the octave from here (MIDI)
+    low: Annotated[int, msgspec.Meta(ge=28, le=36)] = 29  # roots lie within the octave from here (MIDI)
     velocity: Annotated[float, msgspec.Meta(ge=0.3, le=1.1)] = 1.0
     push_ticks: Annotated[int, msgspec.Meta(ge=-20, le=40)] = 0  # how late against the grid where no kick sounds
     loose_velocity: Annotated[int, msgspec.Meta(ge=0, le=16)] = 4
     glide: Share = 0.0  # how likely a note ties into a different next one
     color: Share = 0.0  # how likely a weak root becomes another tone of the chord
+    grows_on: Literal[4, 8, 16] = 8  # the grid on which busier lines find room for more notes
     turnaround: Share = 0.5  # how likely a phrase ends in a lead to the next
     forms: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("AAAB", "AABA", "ABAC", "ABAB")
     patterns: Annotated[list[BassPattern], msgspec.Meta(min_length=2)]

@@ -4,7 +4,7 @@
 
     X  always, accented        x  usually               0-9  a plain stroke with that chance in ten
     O  always, plain           o  usually, softly       a-j  a ghost stroke with a chance of 0 to 9 in ten
-    .  nothing                 |  bar line
+    .  nothing                 y  as x, but goes first    |  bar line
 
 "Usually" strokes all sound in a style as it is; they thin out when the music gets sparser, off-beats first. Chances
 rise and fall with it, so that "0" only sounds when more is asked for. `level` below is that wish, -1 to 1 and around
@@ -19,11 +19,11 @@ from functools import lru_cache
 from resonantgen.music.time import TICKS_PER_QUARTER
 
 BEATS = 4  # in a bar of the notation
-_ALWAYS, _USUALLY, _PERHAPS = "XO", "xo", "0123456789abcdefghij"
-_STRENGTHS = {"X": 1.0, "O": 0.86, "x": 0.8, "o": 0.58}
+_ALWAYS, _USUALLY, _PERHAPS = "XO", "xoy", "0123456789abcdefghij"
+_STRENGTHS = {"X": 1.0, "O": 0.86, "x": 0.8, "o": 0.58, "y": 0.78}
 _PLAIN, _GHOST = 0.72, 0.36
 # How sparse it must get, at least and at most, before a usual stroke goes: by metric level (beat, eighth, finer).
-_USUAL_FLOORS = ((0.6, 1.0), (0.25, 0.6), (0.05, 0.4))
+_USUAL_FLOORS = ((0.5, 0.95), (0.25, 0.6), (0.05, 0.4))
 
 
 class Presence(Enum):
@@ -43,6 +43,7 @@ class Stroke:
     strength: float  # of its velocity, 0 to 1
     chance: float = 1.0
     ghost: bool = False
+    goes_first: bool = False  # when it gets sparser, before other usual strokes
     triplet: bool = False  # the beat is divided by three
     tone: str = "R"  # bass only: see grammars/bass.py
 
@@ -51,7 +52,7 @@ class Stroke:
         if self.presence is Presence.ALWAYS:
             return True
         if self.presence is Presence.USUALLY:
-            first, last = _USUAL_FLOORS[metric_level]
+            first, last = _USUAL_FLOORS[2 if self.goes_first else metric_level]
             return level > -(first + (last - first) * roll)
         return roll < self.chance + level
 
@@ -91,9 +92,9 @@ def _beat(word: str, tones: str) -> Beat:
         elif sign in _PERHAPS:
             presence, chance = Presence.PERHAPS, (_PERHAPS.index(sign) % 10) / 10
         else:
-            raise ValueError(f'"{sign}" in beat "{word}" is none of X O x o 0-9 a-j and "."')
+            raise ValueError(f'"{sign}" in beat "{word}" is none of X O x o y 0-9 a-j and "."')
         strength = _STRENGTHS.get(sign, _GHOST if ghost else _PLAIN)
-        strokes.append(Stroke(index * step, presence, strength, chance, ghost, len(word) % 3 == 0, tone))
+        strokes.append(Stroke(index * step, presence, strength, chance, ghost, sign == "y", len(word) % 3 == 0, tone))
     return tuple(strokes)
 
 
