@@ -1,15 +1,12 @@
 """A session as files that other programs read: stems, mix, MIDI and session.json.
 
-All files are made in a folder beside the target first, so what can go wrong goes wrong before the target is touched.
+All files are made in a folder of their own first, so what can go wrong goes wrong before the target is touched.
 Into an earlier export they are then moved one by one, each replacing its predecessor whole.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -22,7 +19,7 @@ from resonantgen.music.notes import Role
 from resonantgen.music.theory import Key, Progression
 from resonantgen.music.time import TICKS_PER_QUARTER, Meter
 from resonantgen.prompt import intent_to_dict
-from resonantgen.session.files import storage_errors, sync_folder, write_file
+from resonantgen.session.files import staged_folder, storage_errors, sync_folder, write_file
 from resonantgen.session.values import Settings, Take
 
 if TYPE_CHECKING:
@@ -30,7 +27,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 INDEX = "session.json"
-_COUNTER = itertools.count()
+_STAGED = ".export-"
 
 
 def export(session: Session, folder: Path) -> Path:
@@ -42,17 +39,14 @@ def export(session: Session, folder: Path) -> Path:
     if settings is None or not playing:
         raise ProjectError(f'{session.path} holds no music yet. Start with: resonantgen generate "dark techno"')
     replaced = _earlier_files(folder)
-    staging = folder.with_name(f".{folder.name}.export-{os.getpid()}-{next(_COUNTER)}")
-    with storage_errors(folder):
-        staging.mkdir()
-        try:
-            written = []
-            for name, data in _files(session, settings, playing):
-                write_file(staging / name, data)
-                written.append(name)
-            _move(staging, folder, written, replaced)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+    # Within an existing folder, so that files can be moved even if it is a disk of its own.
+    place = (folder, _STAGED) if folder.is_dir() else (folder.parent, f".{folder.name}{_STAGED}")
+    with storage_errors(folder), staged_folder(*place) as staging:
+        written = []
+        for name, data in _files(session, settings, playing):
+            write_file(staging / name, data)
+            written.append(name)
+        _move(staging, folder, written, replaced)
     return folder
 
 
@@ -152,7 +146,7 @@ def _earlier_files(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise StorageError(f"{folder} is a file. Choose another name for the folder to export to.")
     with storage_errors(folder):
-        names = [file.name for file in folder.iterdir()]
+        names = [file.name for file in folder.iterdir() if not file.name.startswith(_STAGED)]
     if not names:
         return []
     try:

@@ -7,9 +7,12 @@ reports becomes one of the project errors.
 from __future__ import annotations
 
 import errno
+import glob
 import itertools
 import os
+import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +20,7 @@ from pathlib import Path
 from resonantgen.errors import ProjectDamaged, StorageError
 
 TEMPORARY_SUFFIX = ".part"
+ABANDONED_SECONDS = 60
 _COUNTER = itertools.count()
 
 _REASONS = {
@@ -69,6 +73,26 @@ def write_file(path: Path, data: bytes) -> None:
             temporary.unlink()
         raise
     sync_folder(path.parent)
+
+
+@contextmanager
+def staged_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """A new folder, to be filled and renamed or emptied; what is left of it in the end is removed. Raises OSError."""
+    remove_abandoned(parent, prefix)
+    folder = parent / f"{prefix}{os.getpid()}-{next(_COUNTER)}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_abandoned(parent: Path, prefix: str) -> None:
+    """Remove staged folders whose process was killed, and not those that another process fills now."""
+    for folder in parent.glob(f"{glob.escape(prefix)}*"):
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(folder)
 
 
 def sync_folder(folder: Path) -> None:

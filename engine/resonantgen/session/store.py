@@ -11,14 +11,11 @@ killed command left: the next writer removes them. One thread owns a Store.
 
 from __future__ import annotations
 
-import glob
 import hashlib
-import itertools
 import os
 import shutil
 import sqlite3
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -35,7 +32,14 @@ from resonantgen.errors import (
 )
 from resonantgen.music.notes import Role
 from resonantgen.session import codec
-from resonantgen.session.files import TEMPORARY_SUFFIX, storage_errors, sync_folder, write_file
+from resonantgen.session.files import (
+    TEMPORARY_SUFFIX,
+    remove_abandoned,
+    staged_folder,
+    storage_errors,
+    sync_folder,
+    write_file,
+)
 from resonantgen.session.values import Project, Revision, Take
 
 if TYPE_CHECKING:
@@ -44,8 +48,6 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x52474E31  # "RGN1": marks the database file as ours
 DATABASE, AUDIO, LOCK, PID = "project.db", "audio", "project.lock", "writer.pid"
-_UNFINISHED, _UNFINISHED_SECONDS = ".new-", 60
-_COUNTER = itertools.count()
 
 _SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
@@ -71,22 +73,17 @@ class Store:
     def create(cls, path: Path) -> Store:
         """Make an empty project and open it for writing. Raises ProjectError if something is there already."""
         refuse_existing(path)
-        with storage_errors(path):
-            folder = path.with_name(f".{path.name}{_UNFINISHED}{os.getpid()}-{next(_COUNTER)}")
-            (folder / AUDIO).mkdir(parents=True)
-            try:
-                with closing(sqlite3.connect(folder / DATABASE)) as database:
-                    database.execute("PRAGMA journal_mode = WAL")
-                    database.executescript(_SCHEMA)
-                    database.execute("INSERT INTO project VALUES (1, ?)", (codec.encode(Project()),))
-                    database.commit()
-                if path.exists():
-                    path.rmdir()  # `refuse_existing` found it empty; Windows does not rename over a folder
-                folder.rename(path)
-                sync_folder(path.parent)
-            except BaseException:
-                shutil.rmtree(folder, ignore_errors=True)
-                raise
+        with storage_errors(path), staged_folder(path.parent, _staged(path)) as folder:
+            (folder / AUDIO).mkdir()
+            with closing(sqlite3.connect(folder / DATABASE)) as database:
+                database.execute("PRAGMA journal_mode = WAL")
+                database.executescript(_SCHEMA)
+                database.execute("INSERT INTO project VALUES (1, ?)", (codec.encode(Project()),))
+                database.commit()
+            if path.exists():
+                path.rmdir()  # `refuse_existing` found it empty; Windows does not rename over a folder
+            folder.rename(path)
+            sync_folder(path.parent)
         return cls.open(path)
 
     @classmethod
@@ -213,13 +210,18 @@ class Store:
 
     def remove_leftovers(self) -> None:
         """Remove what a failed or killed command wrote: temporary files, and audio that no take refers to."""
-        _remove_unfinished(self.path)
+        remove_abandoned(self.path.parent, _staged(self.path))
         referred = {f"{sha256}.wav" for sha256 in self._all("SELECT DISTINCT audio_sha256 FROM take")}
         for file in [*self.path.glob(f".*{TEMPORARY_SUFFIX}"), *(self.path / AUDIO).iterdir()]:
             ours = file.name.endswith(TEMPORARY_SUFFIX) or (file.suffix == ".wav" and len(file.stem) == 64)
             if ours and file.name not in referred:
                 with suppress(OSError):
                     file.unlink()
+
+
+def _staged(path: Path) -> str:
+    """How the folder is called in which a new project is prepared, up to what makes it unique."""
+    return f".{path.name}.new-"
 
 
 def refuse_existing(path: Path) -> None:
@@ -312,11 +314,3 @@ def _copy_in_memory(path: Path) -> sqlite3.Connection:
         memory.close()
         raise
     return memory
-
-
-def _remove_unfinished(path: Path) -> None:
-    """Remove folders in which the making of this project was killed (and not those of a process that makes it now)."""
-    for folder in path.parent.glob(f".{glob.escape(path.name)}{_UNFINISHED}*"):
-        with suppress(OSError):
-            if time.time() - folder.stat().st_mtime > _UNFINISHED_SECONDS:
-                shutil.rmtree(folder)
