@@ -48,16 +48,18 @@ def _sweep(cycles: Array, step: float, sweeps: Array) -> int:
     octaves = sweeps[:, 0] / 12.0
     falling = np.exp(-1.0 / sweeps[:, 1])
     position = 0.0
-    for n in range(cycles.shape[0]):
+    frames = len(cycles)
+    for n in range(frames):
         cycles[n] = position
-        total = 0.0
+        total, left = 0.0, 0.0
         for s in range(octaves.shape[0]):
             total += octaves[s]
+            left += abs(octaves[s])
             octaves[s] *= falling[s]
-        if abs(total) < SETTLED_OCTAVES:
+        if left < SETTLED_OCTAVES:
             return n
         position += step * 2.0**total
-    return cycles.shape[0]
+    return frames
 
 
 @kernel
@@ -74,8 +76,8 @@ def add_tone(
 ) -> None:
     """Add decaying partials to `out` [N].
 
-    `partials` [K, 3] are ratio, amplitude, share of the decay; `sweeps` [S, 2] are semitones above `hz` and time constant
-    in frames. Attack, hold and decay (T60) are in frames, `phase` in cycles.
+    `partials` [K, 3] are ratio, amplitude, share of the decay; `sweeps` [S, 2] are semitones above `hz` and time
+    constant in frames. Attack, hold and decay (T60) are in frames, `phase` in cycles.
     """
     frames = out.shape[0]
     fade = frames // FADE_PARTS
@@ -113,8 +115,8 @@ def add_tone(
 def fill_noise(out: Array, counter: np.uint64, grain_chance: float, grain_falling: float) -> None:
     """White noise of peak 1, or where `grain_chance` > 0 the noise of random collisions.
 
-    Each collision (with that chance a frame) adds energy, which falls by the factor `grain_falling` a frame: the shaker of
-    P. Cook, "Physically informed sonic modeling", 1997.
+    Each collision (with that chance a frame) adds energy, which falls by the factor `grain_falling` a frame: the shaker
+    of P. Cook, "Physically informed sonic modeling", 1997.
     """
     loudness = math.sqrt((1.0 - grain_falling) / max(grain_chance, 1e-9)) * 1.2
     energy = 0.5
@@ -246,9 +248,9 @@ def _soft_clip(x: float) -> float:
 def saturate(signal: Array, gain: float, coefficients: Array) -> None:
     """Soft clipping x / sqrt(1 + x^2) after `gain`, in place, without latency.
 
-    A sample of size TYPICAL keeps its size, so that drive takes the peaks down rather than the level up. Computed at twice
-    the rate between half-band filters, so that little of what it adds folds back from above the Nyquist frequency;
-    `coefficients` [4] are the filters' all-passes.
+    A sample of size TYPICAL keeps its size, so that drive takes the peaks down rather than the level up. Computed at
+    twice the rate between half-band filters, so that little of what it adds folds back from above the Nyquist
+    frequency; `coefficients` [4] are the filters' all-passes.
     """
     makeup = 0.5 * TYPICAL / _soft_clip(gain * TYPICAL)
     a, b, c, d = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
@@ -329,9 +331,9 @@ def place(
 ) -> None:
     """Mono `signal` [N], scaled and faded out in place to exactly zero, to stereo `out` [M, 2], M >= N.
 
-    Middle and side: the sum of both channels is always the signal itself. The side holds the pan and a diffuse echo (a delay
-    and two all-passes after Schroeder 1962; `delays` [3] in frames), high-passed with 24 dB an octave so that the lows stay
-    mono.
+    Middle and side: the sum of both channels is always twice the signal itself. The side holds the pan and a diffuse
+    echo (a delay and two all-passes after Schroeder 1962; `delays` [3] in frames), high-passed with 24 dB an octave so
+    that the lows stay mono.
     """
     g = _g(side_hz, sample_rate)
     d1, d2 = 0.7653668647, 1.8477590650  # 1/Q of the two halves of a fourth-order Butterworth filter

@@ -1,9 +1,9 @@
 """What a drum kit is made of, as data: the structure of the files in presets/instruments/drums.
 
 A piece is a sum of layers. `tone` layers are decaying partials whose pitch falls after the stroke: drum skins, shells,
-bells. `noise` layers are filtered noise with an envelope: snare wires, claps, shakers. `metal` layers are square oscillators
-at inharmonic ratios, optionally multiplied with each other (ring modulation): hats, cymbals, cowbells. The sum is saturated,
-filtered and placed in the stereo field. Decays are T60: the time to fall by 60 dB.
+bells. `noise` layers are filtered noise with an envelope: snare wires, claps, shakers. `metal` layers are square
+oscillators at inharmonic ratios, optionally multiplied with each other (ring modulation): hats, cymbals, cowbells. The
+sum is saturated, filtered and placed in the stereo field. Decays are T60: the time to fall by 60 dB.
 """
 
 from __future__ import annotations

@@ -26,6 +26,8 @@ TOUCH_DB = 8.0  # of both tilts, by which the softest strokes are darker at full
 SIDE_HZ = 260.0
 ECHO_MS = (1.9, 2.9, 6.7)  # delay and all-passes of the diffuse side
 ECHO_TAIL_MS = 40.0
+ATTACK_DB, ATTACK_MS = 9.0, 8.0  # what the attack macro takes from the first moments, and for how long
+SOFT_MS = 5.0  # fade-in of a stroke at full attack
 DRIVE_RANGE = 2.7  # full drive is a gain of e^2.7 - 1, 23 dB
 DRIVE_REACH = 0.6  # how far from a piece's own drive to full the macro goes; at -1 it takes all drive out
 
@@ -33,8 +35,8 @@ DRIVE_REACH = 0.6  # how far from a piece's own drive to full the macro goes; at
 def half_band(count: int, transition: float) -> Array:
     """All-pass coefficients [count] of an elliptic half-band filter.
 
-    Its transition band is `transition` of the sample rate wide. Closed form by theta functions: Valenzuela and Constantinides 1983, "Digital signal processing schemes for efficient
-    interpolation and decimation".
+    Its transition band is `transition` of the sample rate wide. Closed form by theta functions: R. Valenzuela and
+    A. Constantinides, "Digital signal processing schemes for efficient interpolation and decimation", 1983.
     """
     k = math.tan((1.0 - 2.0 * transition) * math.pi / 4.0) ** 2
     root = (1.0 - k * k) ** 0.25
@@ -128,10 +130,9 @@ class DrumVoice:
             self._add_texture(signal, texture, velocity, decay, chance, index)
         signal *= velocity**self.kit.dynamics * decibels(chance.level_db)
         if macros.attack:
-            softer = max(macros.attack, 0.0)
-            kernels.shape_transient(
-                signal, decibels(-9.0 * macros.attack) - 1.0, self._frames(8.0), self._frames(5.0 * softer)
-            )
+            boost = decibels(-ATTACK_DB * macros.attack) - 1.0
+            soft = self._frames(SOFT_MS * max(macros.attack, 0.0))
+            kernels.shape_transient(signal, boost, self._frames(ATTACK_MS), soft)
         drive = piece.drive + macros.drive * (piece.drive if macros.drive < 0.0 else DRIVE_REACH * (1.0 - piece.drive))
         if drive > 0.0:
             kernels.saturate(signal, math.expm1(DRIVE_RANGE * drive), HALF_BAND)

@@ -29,7 +29,7 @@ CHOKE_MS = 6.0
 
 @cache
 def load_kit(kit_id: str) -> Kit:
-    """The kit of presets/instruments/drums/<kit_id>.toml. Raises BadValue if there is none, PresetError if it is bad."""
+    """The kit of presets/instruments/drums/<kit_id>.toml. Raises BadValue (no such kit) and PresetError."""
     if kit_id not in catalog(Role.DRUMS):
         raise BadValue(f'"{kit_id[:40]}" is no drum kit. Kits: {", ".join(catalog(Role.DRUMS))}.')
     return load_preset(presets_folder() / "instruments" / Role.DRUMS.value / f"{kit_id}.toml", Kit)
@@ -103,7 +103,7 @@ class KitInstrument:
         return end if stroke.choked_at is None else min(end, stroke.choked_at + len(self._choke))
 
     def _mix(self, out: Samples, start: int, stroke: _Stroke) -> None:
-        """Add what falls into `out`, whose first frame is `start`: each frame's strokes in the order of their onsets."""
+        """Add what falls into `out`, whose first frame is `start`. Every frame sums its strokes in their order."""
         end = min(start + len(out), self._end(stroke))
         begin = max(start, stroke.frame)
         free = end if stroke.choked_at is None else min(max(stroke.choked_at, begin), end)
