@@ -23,7 +23,6 @@ from resonantgen.music.time import TempoMap
 
 MONO_BELOW_HZ = 180.0  # a filter's corner: the side is 14 dB down at 120 Hz
 BASS_RANGE_HZ, BASS_SHARE_ABOVE = 300.0, 0.12
-BASS_TOP_HZ = 3500.0
 LOW_CUT_HZ = {Role.DRUMS: 26.0, Role.BASS: 24.0, Role.HARMONY: 130.0, Role.MELODY: 170.0}
 LOW_CUT_ORDER = {Role.DRUMS: 2, Role.BASS: 2, Role.HARMONY: 4, Role.MELODY: 4}
 
@@ -73,9 +72,9 @@ def track_chain(role: Role, inserts: Sequence[kinds.AnyInsert], macros: Macros, 
     if macros.width:
         effects.append(WidthEffect.of(macros.width, tempo.sample_rate))
     effects.append(Filter.of(_role_sections(role, macros, tempo.sample_rate)))
+    effects.append(MonoBass.of(MONO_BELOW_HZ, tempo.sample_rate))
     if role is Role.BASS:
         effects.append(RangeKeeper(BASS_RANGE_HZ, BASS_SHARE_ABOVE, tempo.sample_rate))
-    effects.append(MonoBass.of(MONO_BELOW_HZ, tempo.sample_rate))
     return Chain(tuple(effects))
 
 
@@ -131,6 +130,4 @@ def _role_sections(role: Role, macros: Macros, sample_rate: int) -> list[Section
     """The tone that brightness asks for, and the range that the role keeps to."""
     parts = [tilt(TILT_DB * macros.brightness, TILT_HZ, sample_rate)] if macros.brightness else []
     parts.append(butterworth("high_pass", LOW_CUT_ORDER[role], LOW_CUT_HZ[role], sample_rate))
-    if role is Role.BASS:
-        parts.append(section("high_shelf", BASS_TOP_HZ, sample_rate, -6.0))
     return parts

@@ -22,14 +22,14 @@ from resonantgen.instruments.jit import kernel
 CEILING_DB = -1.0
 MARGIN_DB = 0.25  # below the ceiling: so much higher can a sound without anything above 20 kHz be between the points
 LOOK_AHEAD_SECONDS = 0.0015
-RELEASE_SECONDS = 0.08
+RELEASE_SECONDS = 0.06
 
 TAPS = 32
 HALF = TAPS // 2
 KAISER_BETA = 4.0  # flat to 20 kHz at 44.1 kHz
 UNITY = 1 << 30  # gains are whole numbers of this many parts, so that their running sum is exact for ever
 SMALLEST_STEP = 256  # of a release, in those parts: the gain comes back to exactly 1
-SETTLING_SECONDS = 2.0  # after which a limiter has forgotten how it started (25 times its release)
+SETTLING_SECONDS = 2.0  # after which a limiter has forgotten how it started (33 times its release)
 
 
 def _interpolator() -> Samples:
@@ -143,6 +143,7 @@ class Limiter:
 
     sample_rate: int
     ceiling_db: float = CEILING_DB
+    release_seconds: float = RELEASE_SECONDS
 
     @property
     def ceiling(self) -> float:
@@ -194,5 +195,5 @@ class Limiter:
         return samples * self.loop_gains(self.loop_peaks(samples))[:, None]
 
     def _gains(self, state: LimiterState, peaks: Samples) -> Samples:
-        release = 1 - math.exp(-1 / (RELEASE_SECONDS * self.sample_rate))
+        release = 1 - math.exp(-1 / (self.release_seconds * self.sample_rate))
         return _gains(peaks, self.ceiling, release, state.queue, state.recent, state.place)

@@ -145,9 +145,7 @@ def drive_spectrum(insert: kinds.Drive, frequency_hz: float, peak: float) -> tup
     return 20 * np.log10(np.maximum(spectrum / spectrum[base], 1e-12)), base
 
 
-@pytest.mark.parametrize(
-    ("character", "limit_db"), [("warm", -80), ("tube", -75), ("hard", -58), ("fold", -80)]
-)
+@pytest.mark.parametrize(("character", "limit_db"), [("warm", -80), ("tube", -75), ("hard", -58), ("fold", -80)])
 def test_drive_hardly_aliases(character: str, limit_db: float) -> None:
     """A 1245 Hz sine driven by 18 dB: what is not at a multiple of 1245 Hz is folded back (below 15 kHz)."""
     insert = kinds.Drive(character=character, amount_db=18)  # type: ignore[arg-type]
@@ -290,9 +288,7 @@ def test_reverb_decays_in_the_time_it_is_set_to(decay: float, size: float, sampl
     frames = round((decay + 0.5) * sample_rate)
     wet = effect.render(effect.start(), impulse(frames)) - impulse(frames)
     middle = Filter(
-        np.concatenate(
-            [butterworth("high_pass", 4, 350, sample_rate), butterworth("low_pass", 4, 700, sample_rate)]
-        )
+        np.concatenate([butterworth("high_pass", 4, 350, sample_rate), butterworth("low_pass", 4, 700, sample_rate)])
     )
     octave = middle.render(middle.start(), wet)  # the octave around 500 Hz
     assert decay_seconds(octave.sum(axis=1), sample_rate) == pytest.approx(decay, rel=0.15)

@@ -12,6 +12,10 @@ from resonantgen.instruments.base import Samples
 from resonantgen.instruments.effects import inserts
 from resonantgen.instruments.jit import kernel
 
+# The shelf's gain for a ratio of energies. 0.5 would do for a shelf that lowers all of the range alike; just above its
+# corner this one lowers less.
+SHELF_LAW = 0.75
+
 
 def static_curve_db(
     level_db: NDArray[np.float64], threshold_db: float, ratio: float, knee_db: float
@@ -128,7 +132,9 @@ def _run_range_keeper(
         follower[0] += slow * (power - follower[0])
         follower[1] += slow * (high_power - follower[1])
         allowed = share / (1 - share) * (follower[0] - follower[1])
-        wanted = math.sqrt(max(allowed, 0.0) / follower[1]) if follower[1] > max(allowed, 1e-20) else 1.0
+        wanted = 1.0
+        if follower[1] > max(allowed, 1e-20):
+            wanted = (max(allowed, 0.0) / follower[1]) ** SHELF_LAW
         follower[2] += fast * (wanted - follower[2])
         gain = follower[2]
         for c in range(2):
