@@ -6,12 +6,15 @@ of a pixel. The font is the one inside Pillow, so a picture looks the same on ev
 
 from __future__ import annotations
 
+import unicodedata
 from functools import cache
 
 from PIL import Image, ImageDraw, ImageFont
 
 Colour = tuple[int, int, int]
 _SUPERSAMPLING = 2
+_MORE_GLYPHS = "±´»«‘’“”…‹›©"  # that Pillow's font has besides ASCII
+_PLAIN_FORMS = str.maketrans({"♯": "#", "♭": "b", "–": "-", "—": "-", "−": "-", "ß": "ss", "ø": "o", "æ": "ae"})
 
 
 def blend(below: Colour, above: Colour, opacity: float) -> Colour:
@@ -21,9 +24,19 @@ def blend(below: Colour, above: Colour, opacity: float) -> Colour:
 
 @cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(size)
+    font = ImageFont.load_default(size)  # "Aileron Regular", public domain
     assert isinstance(font, ImageFont.FreeTypeFont), "Pillow was built without FreeType"
     return font
+
+
+def plain(text: str) -> str:
+    """The text in the characters that the font has, which are those of ASCII and a few more, on one line.
+
+    Accents are dropped, and what has no plain form becomes a question mark.
+    """
+    text = " ".join(text.translate(_PLAIN_FORMS).split())
+    base = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return "".join(c if " " <= c <= "~" or c in _MORE_GLYPHS else "?" for c in base)
 
 
 def text_width(text: str, size: float) -> float:

@@ -19,11 +19,12 @@ from resonantgen.errors import StorageError
 from resonantgen.music.notes import DrumPiece, Note, Role, Score
 from resonantgen.music.theory import SHARPS, Key
 from resonantgen.music.time import TempoMap
-from resonantgen.session.canvas import Canvas, Colour, blend, fit_text, text_width
+from resonantgen.session.canvas import Canvas, Colour, blend, fit_text, plain, text_width
 
 _BACKGROUND: Colour = (13, 16, 22)
 _PANEL: Colour = (21, 26, 34)
 _BLACK_KEY: Colour = (17, 21, 28)
+_WELL: Colour = (15, 18, 25)  # behind a waveform
 _BEAT_LINE: Colour = (30, 37, 48)
 _BAR_LINE: Colour = (49, 60, 76)
 _MUTED: Colour = (125, 138, 156)
@@ -36,14 +37,18 @@ ROLE_COLOURS: dict[Role, Colour] = {
     Role.MELODY: (74, 214, 190),
 }
 
+_NAME = "ResonantGen"
 _MARGIN, _GUTTER, _LABELS = 24, 124, 62  # left of the grid: margin, track names, row names
 _HEADER, _RULER, _GAP, _PADDING = 104, 26, 12, 8
-_DRUM_ROW, _PITCHED_ROLL, _CHORD_STRIP, _WAVE, _WAVE_GAP = 15, 136, 24, 52, 8
+_DRUM_ROW, _CHORD_STRIP, _WAVE, _WAVE_GAP = 15, 24, 64, 8
+_SEMITONE, _LOWEST_ROLL, _HIGHEST_ROLL = 7, 120, 200  # pixels: a row if there is room, and a pitched roll's height
 _FEWEST_SEMITONES = 16  # a pitched lane shows at least so many, so that a row is never a slab
 _USUAL_PIECES = frozenset({DrumPiece.KICK, DrumPiece.SNARE, DrumPiece.CLOSED_HAT})  # rows that are there even if empty
 _PIECE_NAMES = {int(piece): piece.word.replace("_", " ").capitalize() for piece in DrumPiece}
-_HIT_TICKS = 90  # drums have no length worth showing
-_NARROWEST_BEAT, _NARROWEST_BAR = 7.0, 30.0  # pixels from which beat lines are drawn, and bars numbered one by one
+_HIT_TICKS, _WIDEST_HIT = 90, 14  # drums have no length worth showing; ticks, but at most so many pixels
+_LABEL_HEIGHT = 12
+# Pixels from which beats get lines, each bar gets a number, each beat gets a number.
+_NARROWEST_BEAT, _NARROWEST_BAR, _WIDE_BEAT = 7.0, 30.0, 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +145,10 @@ def layout(lanes: Sequence[Lane], tempo: TempoMap, bars: int, width_px: int = 16
         rows = _rows(lane)
         chords_top = top + _PADDING
         roll_top = chords_top + _CHORD_STRIP * (lane.role is Role.HARMONY)
-        roll_bottom = roll_top + (_DRUM_ROW * len(rows) if lane.role is Role.DRUMS else _PITCHED_ROLL)
+        if lane.role is Role.DRUMS:
+            roll_bottom = roll_top + _DRUM_ROW * len(rows)
+        else:
+            roll_bottom = roll_top + min(max(_SEMITONE * len(rows), _LOWEST_ROLL), _HIGHEST_ROLL)
         wave_top = roll_bottom + _WAVE_GAP
         bottom = wave_top + _WAVE * (lane.samples is not None) + _PADDING
         boxes.append(LaneBox(lane, rows, top, chords_top, roll_top, roll_bottom, wave_top, bottom))
@@ -158,11 +166,13 @@ def _rows(lane: Lane) -> tuple[int, ...]:
 
 
 def _draw_header(canvas: Canvas, title: str, facts: Sequence[str]) -> None:
-    width = canvas.width - 2 * _MARGIN
-    canvas.text(_MARGIN, 38, fit_text(" ".join(title.split()), 26, width), 26, _TEXT)
+    name_width = text_width(_NAME, 14) + 24
+    canvas.text(canvas.width - _MARGIN, 38, _NAME, 14, _MUTED, "rm")
+    title = fit_text(plain(title), 26, canvas.width - 2 * _MARGIN - name_width)
+    canvas.text(_MARGIN, 38, title, 26, _TEXT)
     x: float = _MARGIN
     for fact in facts:
-        fact = fit_text(fact, 14, 260)
+        fact = fit_text(plain(fact), 14, 260)
         right = x + text_width(fact, 14) + 24
         if right > canvas.width - _MARGIN:
             break
@@ -172,13 +182,16 @@ def _draw_header(canvas: Canvas, title: str, facts: Sequence[str]) -> None:
 
 
 def _draw_ruler(canvas: Canvas, grid: Grid, tempo: TempoMap, bars: int) -> None:
-    """Bar numbers, each second, fourth, … only where there is little room."""
-    bar_width = grid.width / bars
+    """Bar numbers: with the beats where there is much room, each second, fourth, … only where there is little."""
+    meter, bar_width = tempo.meter, grid.width / bars
     step = 2 ** max(0, math.ceil(math.log2(_NARROWEST_BAR / bar_width)))
+    beats = meter.beats_ticks if bar_width / len(meter.beats_ticks) >= _WIDE_BEAT else (0,)
     for bar in range(0, bars, step):
-        x = grid.x(bar * tempo.meter.bar_ticks)
-        canvas.box(x - 0.5, _HEADER + 8, x + 0.5, _HEADER + _RULER - 4, _BAR_LINE)
-        canvas.text(x + 5, _HEADER + 14, str(bar + 1), 12, _MUTED)
+        for number, beat in enumerate(beats, 1):
+            x = grid.x(bar * meter.bar_ticks + beat)
+            canvas.box(x - 0.5, _HEADER + (8 if beat == 0 else 14), x + 0.5, _HEADER + _RULER - 4, _BAR_LINE)
+            label = str(bar + 1) if beat == 0 else f"{bar + 1}.{number}"
+            canvas.text(x + 5, _HEADER + 14, label, 12, _MUTED if beat == 0 else blend(_BACKGROUND, _MUTED, 0.55))
 
 
 def _draw_panel(canvas: Canvas, grid: Grid, box: LaneBox, tempo: TempoMap, bars: int, key: Key | None) -> None:
@@ -193,17 +206,21 @@ def _draw_panel(canvas: Canvas, grid: Grid, box: LaneBox, tempo: TempoMap, bars:
         if dark:
             canvas.box(grid.left, top, grid.x(grid.length_ticks), top + box.row_height, _BLACK_KEY)
     bottom = box.bottom - _PADDING
+    if lane.samples is not None:
+        canvas.box(grid.left, box.wave_top, grid.x(grid.length_ticks), bottom, _WELL)
     for tick, is_bar in _lines(grid, tempo, bars):
         x = grid.x(tick)
         canvas.box(x - 0.5, box.roll_top, x + 0.5, bottom, _BAR_LINE if is_bar else _BEAT_LINE)
-    for pitch, label in _row_labels(box, key):
-        y = box.row_top(pitch) + box.row_height / 2
-        canvas.text(grid.left - 8, y, label, 10.5, _MUTED, "rm")
+    for pitch in box.rows:
         if lane.role is not Role.DRUMS and pitch % 12 == 0:
             line = box.row_top(pitch) + box.row_height
             canvas.box(grid.left, line - 0.5, grid.x(grid.length_ticks), line + 0.5, _BAR_LINE)
+    for pitch, label in _row_labels(box, key):
+        canvas.text(grid.left - 8, box.row_top(pitch) + box.row_height / 2, label, 10.5, _MUTED, "rm")
     if not lane.score.notes:
-        canvas.text(grid.x(grid.length_ticks / 2), (box.roll_top + box.roll_bottom) / 2, "no notes", 13, _MUTED, "mm")
+        x, y = grid.x(grid.length_ticks / 2), (box.roll_top + box.roll_bottom) / 2
+        canvas.box(x - 44, y - 13, x + 44, y + 13, _PANEL, 13)
+        canvas.text(x, y, "no notes", 13, _MUTED, "mm")
 
 
 def _draw_names(canvas: Canvas, box: LaneBox, colour: Colour) -> None:
@@ -211,7 +228,7 @@ def _draw_names(canvas: Canvas, box: LaneBox, colour: Colour) -> None:
     canvas.text(x, y, box.lane.role.value.capitalize(), 17, colour)
     for label in filter(None, (box.lane.take_label, box.lane.sound_label)):
         y += 18
-        canvas.text(x, y, fit_text(label, 12, width), 12, _MUTED)
+        canvas.text(x, y, fit_text(plain(label), 12, width), 12, _MUTED)
     if box.lane.locked:
         y += 24
         background = blend(_PANEL, colour, 0.22)
@@ -232,19 +249,19 @@ def _lines(grid: Grid, tempo: TempoMap, bars: int) -> Iterator[tuple[int, bool]]
 
 
 def _row_labels(box: LaneBox, key: Key | None) -> Iterator[tuple[int, str]]:
+    """Drums: every row. Pitched tracks: each C, and the lowest and highest note where there is room (C4 is 60)."""
     if box.lane.role is Role.DRUMS:
-        for pitch in box.rows:
-            yield pitch, _PIECE_NAMES.get(pitch, f"Key {pitch}")
+        yield from ((pitch, _PIECE_NAMES.get(pitch, f"Key {pitch}")) for pitch in box.rows)
         return
-    for pitch in box.rows:
-        if pitch % 12 == 0:
-            yield pitch, _note_name(pitch, None)
-
-
-def _note_name(pitch: int, key: Key | None) -> str:
-    """ "A3" for 57; C4 is 60."""
-    name = key.name_of(pitch) if key else SHARPS[pitch % 12]
-    return f"{name}{pitch // 12 - 1}"
+    labelled = [pitch for pitch in box.rows if pitch % 12 == 0]
+    pitches = [note.pitch for note in box.lane.score]
+    for pitch in (min(pitches), max(pitches)) if pitches else ():
+        if all(abs(pitch - other) * box.row_height >= _LABEL_HEIGHT for other in labelled):
+            labelled.append(pitch)
+    for pitch in labelled:
+        name = key.name_of(pitch) if key else SHARPS[pitch % 12]
+        octave = (pitch + {"B#": -1, "Cb": 1}.get(name, 0)) // 12 - 1
+        yield pitch, f"{name}{octave}"
 
 
 def note_colour(role: Role, velocity: int) -> Colour:
@@ -261,7 +278,7 @@ def _draw_note(canvas: Canvas, grid: Grid, box: LaneBox, note: Note) -> None:
     left = grid.x(note.start_ticks)
     if box.lane.role is Role.DRUMS:
         inset = 1.5 + (0.25 * height) * (1 - note.velocity / 127)  # soft hits are smaller as well
-        right = grid.x(note.start_ticks + _HIT_TICKS)
+        right = min(grid.x(note.start_ticks + _HIT_TICKS), left + _WIDEST_HIT)
     else:
         inset = 0.5 if height >= 4 else 0.0
         right = grid.x(note.end_ticks) - 0.5
@@ -269,11 +286,14 @@ def _draw_note(canvas: Canvas, grid: Grid, box: LaneBox, note: Note) -> None:
 
 
 def _draw_chords(canvas: Canvas, grid: Grid, box: LaneBox, chords: Sequence[tuple[str, int]]) -> None:
-    """Chord names at their positions; those for which there is no room are left out, their ticks are not."""
+    """Chord names where the chords change; a name for which there is no room is left out, its line is not."""
     colour = ROLE_COLOURS[Role.HARMONY]
     middle = box.chords_top + _CHORD_STRIP / 2 - 3
-    free_from = grid.left
+    free_from, before = grid.left, ""
     for name, tick in chords:
+        if name == before:
+            continue
+        before = name
         x = grid.x(tick)
         canvas.box(x - 0.5, box.chords_top, x + 0.5, box.roll_top, blend(_PANEL, colour, 0.5))
         if x >= free_from and name:
