@@ -26,11 +26,13 @@ BASS_RANGE_HZ, BASS_SHARE_ABOVE = 300.0, 0.12
 LOW_CUT_HZ = {Role.DRUMS: 26.0, Role.BASS: 24.0, Role.HARMONY: 130.0, Role.MELODY: 170.0}
 LOW_CUT_ORDER = {Role.DRUMS: 2, Role.BASS: 2, Role.HARMONY: 4, Role.MELODY: 4}
 
-TILT_DB, TILT_HZ = 5.0, 900.0  # of the brightness macro at 1
-DRIVE_RANGE_DB = 15.0  # what the drive macro at 1 adds to drive inserts
-ADDED_DRIVE_DB = 18.0  # the stage that it adds where the preset has none
-SPACE_RANGE_DB = 9.0  # what the space macro at 1 adds to the level of reverbs and delays; at -1 it takes twice as much
-ADDED_REVERB_MIX = 0.3  # the reverb that it adds where the preset has none
+# What the macros do here comes on top of what the instruments make of them: a kit or patch opens its filters, drives its own
+# saturation and spreads its voices.
+TILT_DB, TILT_HZ = 3.0, 900.0  # brightness at 1
+DRIVE_RANGE_DB = 9.0  # added to drive inserts by drive at 1
+WIDTH_RANGE = 0.5  # of a width effect, by width at 1
+SPACE_RANGE_DB = 9.0  # added to the level of reverbs and delays by space at 1; at -1 it takes twice as much
+ADDED_REVERB_MIX = 0.3  # the reverb that space at 1 adds where the preset has none
 
 
 class StreamingEffect(Effect, Protocol):
@@ -70,7 +72,7 @@ def track_chain(role: Role, inserts: Sequence[kinds.AnyInsert], macros: Macros, 
     for insert in with_macros(inserts, macros):
         effects.append(build_effect(insert, tempo))
     if macros.width:
-        effects.append(WidthEffect.of(macros.width, tempo.sample_rate))
+        effects.append(WidthEffect.of(WIDTH_RANGE * macros.width, tempo.sample_rate))
     effects.append(Filter.of(_role_sections(role, macros, tempo.sample_rate)))
     effects.append(MonoBass.of(MONO_BELOW_HZ, tempo.sample_rate))
     if role is Role.BASS:
@@ -79,7 +81,7 @@ def track_chain(role: Role, inserts: Sequence[kinds.AnyInsert], macros: Macros, 
 
 
 def with_macros(inserts: Sequence[kinds.AnyInsert], macros: Macros) -> list[kinds.AnyInsert]:
-    """The inserts as the macros `drive` and `space` leave them; a positive macro adds what the preset does not have."""
+    """The inserts as the macros `drive` and `space` leave them; more space than none brings a reverb."""
     moved: list[kinds.AnyInsert] = []
     send = 10 ** (SPACE_RANGE_DB * (macros.space if macros.space > 0 else 2 * macros.space) / 20)
     for insert in inserts:
@@ -91,8 +93,6 @@ def with_macros(inserts: Sequence[kinds.AnyInsert], macros: Macros) -> list[kind
                 moved.append(msgspec.structs.replace(insert, mix=min(insert.mix * send, 1.0)))
             case _:
                 moved.append(insert)
-    if macros.drive > 0 and not any(isinstance(insert, kinds.Drive) for insert in inserts):
-        moved.insert(0, kinds.Drive(amount_db=ADDED_DRIVE_DB * macros.drive, mix=min(1.0, 2 * macros.drive)))
     if macros.space > 0 and not any(isinstance(insert, kinds.Reverb) for insert in inserts):
         moved.append(kinds.Reverb(mix=ADDED_REVERB_MIX * macros.space))
     return moved

@@ -257,12 +257,12 @@ def test_space_moves_sends_and_adds_a_reverb_only_when_asked() -> None:
     assert isinstance(with_macros([], Macros(space=1.0))[0], kinds.Reverb)
 
 
-def test_drive_moves_drives_and_adds_one_only_when_asked() -> None:
+def test_drive_moves_drives_within_their_range() -> None:
     made = [kinds.Drive(amount_db=10)]
-    assert with_macros(made, Macros(drive=1.0)) == [kinds.Drive(amount_db=25)]
-    assert with_macros(made, Macros(drive=-1.0)) == [kinds.Drive(amount_db=0)]
-    assert isinstance(with_macros([kinds.Pump()], Macros(drive=0.5))[0], kinds.Drive)
-    assert with_macros([kinds.Pump()], Macros(drive=-0.5)) == [kinds.Pump()]
+    assert with_macros(made, Macros(drive=1.0)) == [kinds.Drive(amount_db=19)]
+    assert with_macros([kinds.Drive(amount_db=4)], Macros(drive=-1.0)) == [kinds.Drive(amount_db=0)]
+    assert with_macros([kinds.Drive(amount_db=46)], Macros(drive=1.0)) == [kinds.Drive(amount_db=48)]
+    assert with_macros([kinds.Pump()], Macros(drive=1.0)) == [kinds.Pump()]
 
 
 def test_chains_pass_a_sound_through_in_any_blocks() -> None:
