@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,7 @@ def _files(session: Session, settings: Settings, playing: Mapping[Role, Take]) -
     yield "mix.wav", mix.getvalue()
     tracks = [MidiTrack.of(role, take.score) for role, take in playing.items()]
     yield "session.mid", encode_midi(tracks, settings.tempo_bpm, settings.meter, settings.key, session.path.stem)
-    text = json.dumps(describe(session), indent=2, ensure_ascii=False, sort_keys=False)
+    text = json.dumps(session_document(session), indent=2, ensure_ascii=False, sort_keys=False)
     yield INDEX, (text + "\n").encode()
 
 
@@ -72,24 +73,25 @@ def take_midi(take: Take) -> bytes:
     return encode_midi([MidiTrack.of(take.role, take.score)], settings.tempo_bpm, settings.meter, settings.key)
 
 
-def describe(session: Session) -> dict[str, Any]:
-    """What session.json holds: where the session stands, in plain values. Needs something generated."""
+def session_document(session: Session) -> dict[str, Any]:
+    """What session.json holds: where the session stands, in plain values. Nulls are what an empty project lacks."""
     settings = session.settings
-    assert settings is not None
+    understood = session.understood
     return {
         "schema_version": SCHEMA_VERSION,
         "resonantgen_version": resonantgen.__version__,
-        "tempo_bpm": _number(settings.tempo_bpm),
-        "meter": str(settings.meter),
-        "key": str(settings.key),
-        "bars": settings.bars,
-        "sample_rate": settings.sample_rate,
-        "frames": settings.frames,
-        "style": settings.style,
-        "mood": settings.mood,
-        "prompts": list(session.prompts),
-        "understood": [intent_to_dict(intent) for intent in session.understood],
-        "chords": describe_chords(session.chords, settings.meter, settings.key),
+        "tempo_bpm": settings and _number(settings.tempo_bpm),
+        "meter": settings and str(settings.meter),
+        "key": settings and str(settings.key),
+        "bars": settings and settings.bars,
+        "sample_rate": settings and settings.sample_rate,
+        "frames": settings and settings.frames,
+        "style": settings and settings.style,
+        "mood": settings and settings.mood,
+        "seed": settings and settings.seed,
+        "prompts": [intent.text for intent in understood],
+        "understood": [intent_to_dict(intent) for intent in understood],
+        "chords": describe_chords(session.chords, settings.meter, settings.key) if settings else [],
         "tracks": [_describe_track(take, take.role in session.locked) for take in session.playing.values()],
     }
 
@@ -103,7 +105,7 @@ def describe_chords(chords: Progression, meter: Meter, key: Key) -> list[dict[st
             {
                 "symbol": span.chord.symbol(key),
                 "bar": bar + 1,
-                "beat": 1 + tick / meter.unit_ticks,
+                "beat": _number(1 + Fraction(tick, meter.unit_ticks)),
                 "start_ticks": span.start_ticks,
                 "duration_ticks": span.duration_ticks,
                 "ticks_per_quarter": TICKS_PER_QUARTER,
@@ -133,8 +135,9 @@ def _describe_track(take: Take, locked: bool) -> dict[str, Any]:
     }
 
 
-def _number(value: Any) -> int | float:
-    return int(value) if value == int(value) else float(value)
+def _number(value: Fraction) -> int | float:
+    """128, 97.3"""
+    return int(value) if value.denominator == 1 else float(value)
 
 
 def _earlier_files(folder: Path) -> list[str]:
