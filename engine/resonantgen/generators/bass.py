@@ -13,7 +13,7 @@ from resonantgen.generators.bass_pitch import BRIGHTEST, HIGHEST, LOWEST, Regist
 from resonantgen.generators.dice import Dice
 from resonantgen.generators.form import Form, motif_name
 from resonantgen.generators.grammars.bass import BassGrammar, BassPattern, KickRelation
-from resonantgen.generators.grammars.patterns import Pattern, parse_pattern
+from resonantgen.generators.grammars.patterns import Pattern, Presence, parse_pattern
 from resonantgen.generators.groove import EIGHTH, Groove, groove_for, straight_onsets
 from resonantgen.generators.metre import Placed, bar_strokes
 from resonantgen.music.notes import DrumPiece, Note, Role, Score
@@ -57,22 +57,18 @@ def summary(score: Score, request: Request) -> str:
         words += f", {request.feel.value}"
     if part.kicks:
         words += " between the kicks" if part.grammar.kick is KickRelation.BETWEEN else " with the kick"
-    roots: list[str] = []
-    for span in plan.chords.spans:
-        name = plan.key.name_of(span.chord.root)
-        roots.append(name)
-    shown = roots[:8]
-    half = len(shown) // 2
-    if half and len(shown) % 2 == 0 and shown[:half] == shown[half:]:
-        shown = shown[:half]
-    return f"{words}, {' '.join(shown)}" if len(score) else "silent"
+    starts = range(0, plan.length_ticks, plan.meter.bar_ticks)
+    roots = [plan.key.name_of(plan.chords.at(tick).chord.root) for tick in starts]
+    period = next(n for n in (1, 2, 4, 8, plan.bars) if roots == (roots[:n] * plan.bars)[: plan.bars])
+    return f"{words}, {' '.join(roots[: min(period, 8)])}" if len(score) else "silent"
 
 
 class _BassPart:
     """One take: everything that is decided once. Bars are realised in order, since a line remembers where it was."""
 
     def __init__(self, request: Request) -> None:
-        plan, grammar, dice = request.plan, request.plan.style.bass, Dice(request.seed, "bass")
+        plan, grammar = request.plan, request.plan.style.bass
+        dice = Dice(request.seed, plan.style.id, "bass")
         self.request, self.plan, self.meter, self.dice = request, plan, plan.meter, dice
         self.grammar: BassGrammar = grammar
         self.form = Form.of(grammar.forms, plan.bars, dice)
@@ -137,7 +133,10 @@ class _BassPart:
             if place.tick in kicks and self.dice.roll("avoid", name) < follow:
                 return False
         elif kicks:
-            level += 0.5 * follow if place.tick in kicks else -0.3 * follow
+            if place.tick in kicks:
+                level += 0.5 * follow
+            elif place.stroke.presence is Presence.PERHAPS or place.metric_level == 2:
+                level -= 0.3 * follow
         return place.stroke.sounds(level, place.metric_level, self.dice.roll("step", name))
 
     def _grow(self, found: dict[int, Onset], kicks: set[int], start: int, letter: str) -> None:
@@ -158,7 +157,7 @@ class _BassPart:
             return
         for tick in sorted(kicks - set(found)):
             name = f"{motif_name(letter, tick, self.meter.bar_ticks)}/{tick}"
-            if self.dice.roll("join", name) < self.grammar.follow + 0.6 * self.level:
+            if self.dice.roll("join", name) < self.grammar.follow + 0.9 * self.level:
                 found[tick] = Onset(start + tick, "R", 0.85, 2 if tick % EIGHTH else 1, name)
 
     def _turn_around(self, found: dict[int, Onset], kicks: set[int], start: int, bar: int) -> None:

@@ -101,7 +101,8 @@ class Register:
 
     def darker(self, pitch: int, chord: Chord) -> int:
         """The same, lower: an octave down, or for a root the fifth below it, if the register allows."""
-        if pitch - 12 >= LOWEST:
+        is_root = pitch % 12 == chord.root
+        if pitch - 12 >= (LOWEST if is_root else DARKEST):
             return pitch - 12
         below = pitch - (pitch - chord.fifth) % 12
-        return below if pitch % 12 == chord.root and below >= DARKEST else pitch
+        return below if is_root and below >= DARKEST else pitch

@@ -82,7 +82,7 @@ class _DrumPart:
         self.meter = plan.meter
         self.grammar: DrumGrammar = grammar
         self.attributes: Attributes = request.attributes
-        self.dice = Dice(request.seed, "drums")
+        self.dice = Dice(request.seed, plan.style.id, "drums")
         self.form = Form.of(grammar.forms, plan.bars, self.dice)
         self.groove: Groove = groove_for(request)
         self.kit = self._kit()
@@ -98,7 +98,8 @@ class _DrumPart:
         for word, line in lines.items():
             wanted = word in request.inclusions
             push = 0.8 * attributes.density + attributes.energy * 0.3 - attributes.space * 0.3
-            push += attributes.brightness if word in BRIGHT else -0.3 * attributes.brightness
+            if not line.replaces:
+                push += attributes.brightness if word in BRIGHT else -0.3 * attributes.brightness
             absent = line.chance < 1 and dice.roll(word, "present") >= line.chance + push
             if word in request.exclusions or (absent and not wanted):
                 continue

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from resonantgen.generators.grammars.drums import Backbeat
-from resonantgen.generators.grammars.patterns import BEATS, Beat, Pattern, Stroke
+from resonantgen.generators.grammars.patterns import BEATS, Beat, Pattern, Presence, Stroke
 from resonantgen.generators.groove import EIGHTH, is_compound
 from resonantgen.music.time import TICKS_PER_QUARTER, Meter
 from resonantgen.prompt.intent import Feel
@@ -109,9 +109,9 @@ def _stretched(beat: Sequence[Stroke], eighths: int, *, compound: bool, keeps_ti
     ticks: dict[int, Stroke] = {}
     for stroke in beat:
         ticks[stroke.tick * 3 // 2 if stroke.triplet else _in_triplets(stroke.tick)] = stroke
-    last = ticks.get(2 * EIGHTH)
-    if keeps_time and last is not None:
-        ticks.setdefault(EIGHTH, last)
+    last, middle = ticks.get(2 * EIGHTH), ticks.get(EIGHTH)
+    if keeps_time and last is not None and (middle is None or middle.presence is Presence.PERHAPS):
+        ticks[EIGHTH] = last
     return sorted(ticks.items())
 
 
