@@ -14,7 +14,9 @@ from PIL import Image, ImageDraw, ImageFont
 Colour = tuple[int, int, int]
 _SUPERSAMPLING = 2
 _MORE_GLYPHS = "±´»«‘’“”…‹›©"  # that Pillow's font has besides ASCII
-_PLAIN_FORMS = str.maketrans({"♯": "#", "♭": "b", "–": "-", "—": "-", "−": "-", "ß": "ss", "ø": "o", "æ": "ae"})
+_PLAIN_FORMS = str.maketrans(
+    {"♯": "#", "♭": "b", "–": "-", "—": "-", "−": "-", "ß": "ss", "ø": "o", "æ": "ae", "⁄": "/"}
+)
 
 
 def blend(below: Colour, above: Colour, opacity: float) -> Colour:
@@ -34,9 +36,9 @@ def plain(text: str) -> str:
 
     Accents are dropped, and what has no plain form becomes a question mark.
     """
-    text = " ".join(text.translate(_PLAIN_FORMS).split())
-    base = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return "".join(c if " " <= c <= "~" or c in _MORE_GLYPHS else "?" for c in base)
+    decomposed = unicodedata.normalize("NFKD", text).translate(_PLAIN_FORMS)
+    line = " ".join("".join(c for c in decomposed if not unicodedata.combining(c)).split())
+    return "".join(c if " " <= c <= "~" or c in _MORE_GLYPHS else "?" for c in line)
 
 
 def text_width(text: str, size: float) -> float:

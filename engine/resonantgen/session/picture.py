@@ -9,17 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from resonantgen.errors import StorageError
 from resonantgen.music.notes import DrumPiece, Note, Role, Score
 from resonantgen.music.theory import SHARPS, Key
 from resonantgen.music.time import TempoMap
 from resonantgen.session.canvas import Canvas, Colour, blend, fit_text, plain, text_width
+from resonantgen.session.files import storage_errors, write_file
 
 _BACKGROUND: Colour = (13, 16, 22)
 _PANEL: Colour = (21, 26, 34)
@@ -127,12 +128,11 @@ def draw_session(
 
 
 def save_picture(path: Path, picture: Image.Image) -> None:
-    """Write a PNG. Raises StorageError."""
-    try:
-        picture.save(path, format="PNG", optimize=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise StorageError(f"{path} cannot be written: {reason}. Free some space or choose another folder.") from None
+    """Write a PNG, whole or not at all. Raises StorageError."""
+    data = BytesIO()
+    picture.save(data, format="PNG", optimize=True)
+    with storage_errors(path):
+        write_file(path, data.getvalue())
 
 
 def layout(lanes: Sequence[Lane], tempo: TempoMap, bars: int, width_px: int = 1600) -> tuple[Grid, list[LaneBox]]:
@@ -322,9 +322,9 @@ def envelope(
     samples: NDArray[np.floating], columns: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Minimum, maximum and root mean square of each of so many equal stretches, over all channels: each `[columns]`."""
-    flat = np.asarray(samples, dtype=np.float64).reshape(len(samples), -1)
-    if not len(flat):
+    if not len(samples):
         return np.zeros(columns), np.zeros(columns), np.zeros(columns)
+    flat = np.asarray(samples, dtype=np.float64).reshape(len(samples), -1)
     starts = np.minimum(np.arange(columns) * len(flat) // columns, len(flat) - 1)
     low = np.minimum.reduceat(flat.min(axis=1), starts)
     high = np.maximum.reduceat(flat.max(axis=1), starts)
