@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from resonantgen.generators.base import Request
 from resonantgen.generators.dice import Dice
 from resonantgen.prompt.intent import Attributes, Feel, clamp
@@ -19,8 +21,12 @@ def onset_factor(request: Request) -> float:
 
 
 def register_shift(request: Request) -> float:
-    """Semitones that a track lies above the style's register: a fifth at full brightness, and what was asked for."""
-    return FIFTH * request.attributes.brightness + request.transpose_semitones
+    """Semitones that a track lies above the style's register: a fifth at full brightness, and what was asked for.
+
+    Half of the brightness moves it by a fourth already: less would often change no inversion of a chord.
+    """
+    bright = request.attributes.brightness
+    return math.copysign(FIFTH * math.sqrt(abs(bright)), bright) + request.transpose_semitones
 
 
 def gate_factor(attributes: Attributes) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
@@ -29,7 +29,7 @@ _VOICE_WEIGHT = 2.8
 _ACCENTS = {"C": 8.0, "c": 0.0, "u": -7.0, "b": -4.0}  # velocity steps; a single voice has _VOICE_ACCENT
 _VOICE_ACCENT = -6.0
 _FIRST_VOICE = 0.5  # what a single voice gains if it is new in its bar, so that broken chords are whole
-_ON_MELODY = 0.7  # what a step loses that the melody takes
+_ON_MELODY = 1.6  # what a step loses that the melody takes
 _BELOW_MELODY = 9  # semitones by which harmony likes to lie below the melody
 _SHOWN_CHORDS = 8
 
@@ -115,9 +115,11 @@ class _Player:
         paid = sum(len(self.spans[hit.span].chord.pitch_classes) for hit in essential)
         places = {hit.tick for hit in essential}
         doublings = [(voices - len(self.spans[h.span].chord.pitch_classes), h) for h in essential]
-        others = [(_cost(h.sign, voices), h) for weight, h in ranked if h.tick not in places and weight > 0]
+        others = [(_cost(h.sign, voices), h) for _, h in ranked if h.tick not in places]
+        # Where every step is taken, single voices grow to whole chords.
+        whole = [(voices - cost, replace(hit, sign="c")) for cost, hit in others if cost < voices]
         rounding = self.dice.between(0.35, 0.65, "count", bar)
-        taken = take([d for d in doublings if d[0] > 0] + others, self.target - paid, rounding)
+        taken = take([d for d in doublings if d[0] > 0] + others + whole, self.target - paid, rounding)
         doubled = {hit.tick for hit in taken}
         hits = {hit.tick: hit for hit in taken}
         for hit in essential:
@@ -246,14 +248,15 @@ def _core(voicing: tuple[int, ...], chord: Chord) -> tuple[int, ...]:
 
 
 def _upper(voicing: tuple[int, ...], chord: Chord) -> tuple[int, ...]:
-    """A lighter chord that keeps its name: without the lowest voice, but rather without the fifth if that is the root's.
+    """A lighter chord that keeps its name: without its lowest voice or, where that is needed, without its fifth.
 
-    A minor seventh chord without its root is another chord's triad.
+    A minor seventh chord without its root is another chord's triad, a triad without its third a power chord.
     """
-    if len(chord.pitch_classes) < 4 or voicing[0] % 12 in {pitch % 12 for pitch in voicing[1:]}:
-        return voicing[1:]
     plain_fifth = (chord.root + 7) % 12
-    return tuple(pitch for pitch in voicing if pitch % 12 != plain_fifth)
+    needed = set(chord.pitch_classes) - {plain_fifth} if len(chord.pitch_classes) > 3 else {chord.third}
+    if needed <= {pitch % 12 for pitch in voicing[1:]}:
+        return voicing[1:]
+    return tuple(pitch for pitch in voicing if pitch % 12 != plain_fifth) or voicing
 
 
 def _is_early(tick: int, line: int, following: int) -> bool:

@@ -21,6 +21,7 @@ from resonantgen.prompt.intent import clamp
 
 LOWEST, HIGHEST = 60, 88  # the range of melodies without a transposition
 _MINOR_PENTATONIC, _MAJOR_PENTATONIC = (0, 2, 3, 4, 6), (0, 1, 2, 4, 5)  # scale degrees
+_ARPEGGIO = 4  # semitones by which broken chords swing around the way from one main note to the next
 _LEAP = 5  # semitones from which an interval is a leap, to be recovered by a step back
 
 
@@ -180,6 +181,8 @@ class _Singer:
         previous = start
         for number, onset in enumerate(onsets, start=1):
             wish = start + (end - start) * number / (count + 1)
+            if self.grammar.palette is Palette.CHORD:
+                wish += _ARPEGGIO * side * (1 if number % 2 else -1)
             strong = onset.level == 0 or (onset.level == 1 and self.dice.roll("on beat", onset.tick) < 0.7)
             options = self._chord_tones(onset.tick) if strong else self._palette(onset.tick)
             again = self.dice.roll("repeat", phrase.letter, *onset.name) < repeat

@@ -18,7 +18,7 @@ from resonantgen.music.time import TICKS_PER_QUARTER, Meter
 
 _WEIGHTS = {"X": 4.0, "x": 3.4, "-": 2.8}
 _FORCES = {"X": 8.0, "x": 0.0, "-": -12.0, ".": -6.0}  # velocity steps
-_ON_HARMONY = 1.6  # what a step loses that the harmony takes, where the style answers fully
+_ON_HARMONY = 3.0  # what a step loses that the harmony takes, where the style answers fully
 _ON_DRUMS = 0.5  # what a step gains that kick or snare takes
 _IN_REST = 2.5  # what a step loses in the part of a phrase that is left to others
 _DRUMS_HEARD = (DrumPiece.KICK, DrumPiece.SNARE, DrumPiece.CLAP, DrumPiece.RIM)
@@ -32,6 +32,14 @@ class Development(Enum):
     INVERSION = "inversion"  # the shape upside down
     TRUNCATION = "truncation"  # it breaks off sooner
     ENDING = "ending"  # another last bar
+
+
+_DEVELOPMENTS = {
+    Development.SEQUENCE: 0.35,
+    Development.ENDING: 0.35,
+    Development.TRUNCATION: 0.15,
+    Development.INVERSION: 0.15,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +125,9 @@ class Phrasing:
     def _development(self, index: int, again: int) -> Development:
         if again == 0 and index < len(self.form):
             return Development.SAME
-        options = [d for d in Development if d is not Development.SAME] if again else list(Development)
-        return self.dice.choice(options, "development", index)
+        if self.dice.roll("develops", index) >= self.grammar.develop:
+            return Development.SAME
+        return self.dice.weighted(list(_DEVELOPMENTS), list(_DEVELOPMENTS.values()), "development", index)
 
     def _ranked(
         self, index: int, letter: str, development: Development, first: int, last: int

@@ -26,10 +26,11 @@ def voice(
     """All tones of a chord in at least `size` voices, lowest first.
 
     The cost of a voicing: semitones moved by its voices, its distance from the center, and wide, clustered or muddy
-    spacing; ties go to the lower one. The root lies lowest in power chords and where the name depends on it.
+    spacing; ties go to the lower one. The root lies lowest where the chord's name depends on it, and mostly in power
+    chords.
     """
     size = max(size, len(chord.pitch_classes))
-    rooted = chord.quality == "5" or is_ambiguous(chord)
+    rooted = is_ambiguous(chord)
     choices: list[tuple[int, ...]] = []
     for reach in (REACH, REACH + 5, 24):
         within = max(low, round(center) - reach), min(high, round(center) + reach)
@@ -47,17 +48,18 @@ def voice(
         elif previous:
             movement = float(sum(min(abs(p - q) for q in previous) for p in voicing))
         off_center = abs(sum(voicing) / size - center)
-        return movement + size * (off_center + 0.15 * off_center**2) * 0.6 + _spacing(voicing), voicing
+        inverted = 4.0 * size * (chord.quality == "5" and voicing[0] % 12 != chord.root)
+        return movement + size * (off_center + 0.1 * off_center**2) + inverted + _spacing(voicing), voicing
 
     return min(choices, key=cost)
 
 
 def _spacing(voicing: tuple[int, ...]) -> float:
-    """The cost of gaps: above a sixth they are wide, seconds are clusters, and thirds are muddy below E3."""
+    """The cost of gaps: wide ones (above the lowest, beyond a sixth), clusters of seconds, and muddy thirds below E3."""
     cost = 0.0
-    for below, above in pairwise(voicing):
+    for index, (below, above) in enumerate(pairwise(voicing)):
         gap = above - below
-        cost += 0.5 * max(0, gap - 9) + (2.0 if gap == 1 else 1.0 if gap == 2 else 0.0)
+        cost += 0.8 * max(0, gap - (5 if index else 9)) + (2.0 if gap == 1 else 0.7 if gap == 2 else 0.0)
         if gap < 5 and below < 52:
             cost += 5 - gap
     return cost

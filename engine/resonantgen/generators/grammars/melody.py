@@ -44,6 +44,7 @@ class MelodyGrammar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     rhythms: Annotated[list[str], msgspec.Meta(min_length=1)]
     forms: Annotated[list[Annotated[str, msgspec.Meta(pattern="^[A-D]+$")]], msgspec.Meta(min_length=1)]
     phrase_bars: Literal[1, 2, 4] = 2
+    develop: Share = 0.6  # how often a phrase that comes again is developed
     palette: Palette = Palette.SCALE
     contours: Annotated[list[Contour], msgspec.Meta(min_length=1)]
     center: Annotated[int, msgspec.Meta(ge=64, le=82)]  # MIDI pitch around which it moves
