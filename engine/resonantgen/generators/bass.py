@@ -5,19 +5,20 @@ over the chord that sounds. Durations reach towards the next onset, across the b
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from resonantgen.generators.base import Request
 from resonantgen.generators.bass_pitch import BRIGHTEST, HIGHEST, LOWEST, Register
 from resonantgen.generators.dice import Dice
-from resonantgen.generators.form import Form, motif_name
+from resonantgen.generators.form import PHRASE_BARS, Form, motif_name
 from resonantgen.generators.grammars.bass import BassGrammar, BassPattern, KickRelation
 from resonantgen.generators.grammars.patterns import Pattern, Presence, parse_pattern
 from resonantgen.generators.groove import EIGHTH, Groove, groove_for, straight_onsets
 from resonantgen.generators.metre import Placed, bar_strokes
 from resonantgen.music.notes import DrumPiece, Note, Role, Score
-from resonantgen.music.theory import Chord
+from resonantgen.music.theory import Chord, ChordSpan
 from resonantgen.music.time import TICKS_PER_QUARTER
 
 LOUDEST = 108  # the velocity of an accent at neutral attributes
@@ -85,6 +86,7 @@ class _BassPart:
         high = min(HIGHEST + max(0, round(8 * a.brightness)), BRIGHTEST)
         self.register = Register(plan.key, plan.style.diatonic, low, high)
         self.previous = self.register.root(plan.chords.spans[0].chord)
+        self._ends = [span.end_ticks for span in plan.chords.spans]
         self._ready: dict[int, list[Onset]] = {}
 
     def _transposition(self) -> int:
@@ -125,6 +127,9 @@ class _BassPart:
         if self.form.closes_phrase(bar) and self.form.bars > 1:
             self._turn_around(found, kicks, start, bar)
         self._meet_chords(found, kicks, start)
+        if not found and bar % PHRASE_BARS == 0:  # however sparse, a phrase is not silent
+            tick = next((t for t in range(EIGHTH, self.meter.bar_ticks, EIGHTH) if t not in kicks), 0)
+            found[tick] = Onset(start + tick, "R", 0.8, 1, f"phrase/{tick}")
         return [found[tick] for tick in sorted(found)]
 
     def _sounds(self, place: Placed, kicks: set[int], name: str) -> bool:
@@ -205,9 +210,9 @@ class _BassPart:
         return tuple(sorted(notes))
 
     def _pitch(self, onset: Onset, walking: list[Onset]) -> int:
-        chords, register = self.plan.chords, self.register
-        span = chords.at(onset.tick)
-        chord, following = span.chord, chords.at(span.end_ticks % self.plan.length_ticks).chord
+        register = self.register
+        span = self._span(onset.tick)
+        chord, following = span.chord, self._span(span.end_ticks % self.plan.length_ticks).chord
         first = self._is_first(onset, span.start_ticks)
         tone = self._tone(onset, chord, first=first)
         dice = self.dice.within("pitch", onset.name)
@@ -223,6 +228,10 @@ class _BassPart:
             pitch = min((p for p in register.scale(chord) if p in chord), key=lambda p: (abs(p - pitch), p))
         self.previous = pitch
         return self._below(self._darkened(pitch, onset, chord, first=first), onset.tick)
+
+    def _span(self, tick: int) -> ChordSpan:
+        """The chord that sounds at a tick."""
+        return self.plan.chords.spans[min(bisect_right(self._ends, tick), len(self._ends) - 1)]
 
     def _is_first(self, onset: Onset, span_start: int) -> bool:
         """Whether no note sounds over this chord earlier."""
@@ -270,7 +279,7 @@ class _BassPart:
             late = self.grammar.push_ticks if onset.tick != bar_start else 0
             start = self.groove.place(self.meter, onset.tick) + late
         start = min(max(start, bar_start), bar_end - 1)
-        end = min(end, self.plan.chords.at(onset.tick).end_ticks)
+        end = min(end, self._span(onset.tick).end_ticks)
         gap = self.groove.place(self.meter, end) - start
         a = self.request.attributes
         gate = pattern.gate * (1 - 0.45 * max(0.0, a.space)) * (1 + 0.15 * max(0.0, -a.space))

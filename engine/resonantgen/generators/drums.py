@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from resonantgen.generators.base import Request
 from resonantgen.generators.dice import Dice
 from resonantgen.generators.drum_fills import PlannedFill, plan_fills
-from resonantgen.generators.form import Form, motif_name
+from resonantgen.generators.form import PHRASE_BARS, Form, motif_name
 from resonantgen.generators.grammars.drums import PIECES, DrumGrammar, DrumLine
 from resonantgen.generators.grammars.kit_defaults import DEFAULT_LINES
 from resonantgen.generators.grammars.patterns import Pattern, Presence, Stroke, parse_pattern
@@ -26,6 +26,7 @@ DRIVEN = frozenset({"kick", "snare", "clap", "low_tom", "mid_tom", "high_tom"}) 
 DURATIONS = {"crash": 960, "ride": 240, "open_hat": 220, "kick": 110, "low_tom": 160, "mid_tom": 140, "high_tom": 120}
 USUAL_DURATION = 60
 LOUDEST = 116  # the velocity of an accent at neutral attributes
+PROMISED_STRENGTH = 0.75  # of the one stroke in a phrase that a piece asked for plays at least
 ROLL_SHAPES = ((3, 3), (4, 4), (6, 6), (4, 3))  # strokes of a roll in half a beat; the second for loud attributes
 
 
@@ -88,6 +89,7 @@ class _DrumPart:
         self.kit = self._kit()
         self.fills: Mapping[int, PlannedFill] = plan_fills(request, self.form, self.dice)
         self.leader = self._leader()
+        self._motifs: dict[tuple[str, str, int], dict[int, float]] = {}
 
     def _kit(self) -> list[KitLine]:
         request, dice, attributes = self.request, self.dice, self.attributes
@@ -167,7 +169,15 @@ class _DrumPart:
         return self.form.opens_section(bar) and self.dice.roll("crash", bar) < chance
 
     def _line(self, line: KitLine, bar: int) -> dict[int, float]:
-        """What one piece plays in a bar, before fills: tick -> strength."""
+        """What one piece plays in a bar, before fills: tick -> strength. Motifs that come again are remembered."""
+        if line.word == "kick" and self.leader:
+            return self._make_line(line, bar)
+        key = (line.word, self.form.letter(bar), bar % (PHRASE_BARS * max(map(len, line.patterns))))
+        if key not in self._motifs:
+            self._motifs[key] = self._make_line(line, bar)
+        return self._motifs[key]
+
+    def _make_line(self, line: KitLine, bar: int) -> dict[int, float]:
         letter = self.form.letter(bar)
         pattern = line.patterns[0 if letter == "A" else 1]
         keeps_time = line.word in TIMEKEEPERS
@@ -177,6 +187,8 @@ class _DrumPart:
         for place in placed:
             if self._sounds(line, place, letter, leads):
                 heard[place.tick] = self._strength(place.stroke, place.metric_level if keeps_time else 0)
+        if not heard and line.word in self.request.inclusions and bar % PHRASE_BARS == 0:
+            heard[self.meter.beats_ticks[-1]] = PROMISED_STRENGTH
         if leads:
             heard.update(self._kicks_with(leads, heard, line.level))
         if line.line.rolls:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import median_low
 
 from resonantgen.generators.base import Request
@@ -56,15 +57,8 @@ class Groove:
 
     def place(self, meter: Meter, tick: int) -> int:
         """Where a note that is written at `tick` (from the clip's start, or from any bar line) sounds."""
-        position, length = beat_position(meter, tick)
-        if is_compound(meter) or (position % 80 == 0 and position % EIGHTH != 0):
-            return tick
-        if self.eighth_ticks and position < TICKS_PER_QUARTER <= length:
-            return tick - position + _warp(position, TICKS_PER_QUARTER, self.eighth_ticks)
-        if self.sixteenth_ticks:
-            pair = position - position % EIGHTH
-            return tick - position + pair + _warp(position % EIGHTH, EIGHTH, self.sixteenth_ticks)
-        return tick
+        in_bar = tick % meter.bar_ticks
+        return tick - in_bar + _place_in_bar(self, meter, in_bar)
 
 
 def groove_for(request: Request) -> Groove:
@@ -82,11 +76,27 @@ def is_compound(meter: Meter) -> bool:
 
 def beat_position(meter: Meter, tick: int) -> tuple[int, int]:
     """Ticks since the felt beat that a tick lies in began, and that beat's length."""
-    starts = meter.beats_ticks
-    in_bar = tick % meter.bar_ticks
+    return _position_in_bar(meter, tick % meter.bar_ticks)
+
+
+@lru_cache(maxsize=8192)
+def _position_in_bar(meter: Meter, in_bar: int) -> tuple[int, int]:
+    starts = (*meter.beats_ticks, meter.bar_ticks)
     index = bisect_right(starts, in_bar) - 1
-    end = starts[index + 1] if index + 1 < len(starts) else meter.bar_ticks
-    return in_bar - starts[index], end - starts[index]
+    return in_bar - starts[index], starts[index + 1] - starts[index]
+
+
+@lru_cache(maxsize=8192)
+def _place_in_bar(groove: Groove, meter: Meter, in_bar: int) -> int:
+    position, length = _position_in_bar(meter, in_bar)
+    if is_compound(meter) or (position % 80 == 0 and position % EIGHTH != 0):
+        return in_bar
+    if groove.eighth_ticks and position < TICKS_PER_QUARTER <= length:
+        return in_bar - position + _warp(position, TICKS_PER_QUARTER, groove.eighth_ticks)
+    if groove.sixteenth_ticks:
+        within = position % EIGHTH
+        return in_bar - within + _warp(within, EIGHTH, groove.sixteenth_ticks)
+    return in_bar
 
 
 def straight_onsets(score: Score, meter: Meter, groove: Groove, piece: DrumPiece | None = None) -> dict[int, Note]:
