@@ -58,10 +58,11 @@ class HarmonyGenerator:
             yield player.notes(hits, following)
             hits = following
 
-    def summary(self, score: Score, request: Request) -> str:
-        """One line for people: the chords, as far as they do not repeat, and how they are played."""
-        chords = chord_line(request.plan.chords, request.plan.key)
-        return f"{chords}   {_choose_pattern(request).name}" if len(score) else chords
+
+def summary(score: Score, request: Request) -> str:
+    """One line for people: the chords, as far as they do not repeat, and how they are played."""
+    chords = chord_line(request.plan.chords, request.plan.key)
+    return f"{chords}   {_choose_pattern(request).name}" if len(score) else chords
 
 
 def chord_line(chords: Progression, key: Key) -> str:

@@ -42,13 +42,14 @@ class MelodyGenerator:
             last = (bar + 1) % length == 0 or bar + 1 == request.plan.bars
             yield tuple(n for n in notes if start <= n.start_ticks and (last or n.start_ticks < start + bar_ticks))
 
-    def summary(self, score: Score, request: Request) -> str:
-        """One line for people: how much it plays, and how."""
-        if not len(score):
-            return "silent"
-        per_quarter = len(score) * TICKS_PER_QUARTER / score.length_ticks
-        amount = "sparse, " if per_quarter < 0.55 else "busy, " if per_quarter > 2.2 else ""
-        return amount + request.plan.style.melody.summary
+
+def summary(score: Score, request: Request) -> str:
+    """One line for people: how much it plays, and how."""
+    if not len(score):
+        return "silent"
+    per_quarter = len(score) * TICKS_PER_QUARTER / score.length_ticks
+    amount = "sparse, " if per_quarter < 0.55 else "busy, " if per_quarter > 2.2 else ""
+    return amount + request.plan.style.melody.summary
 
 
 @dataclass(frozen=True, slots=True)

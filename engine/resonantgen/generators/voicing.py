@@ -55,7 +55,7 @@ def voice(
 
 
 def _spacing(voicing: tuple[int, ...]) -> float:
-    """The cost of gaps: wide ones (above the lowest, beyond a sixth), clusters of seconds, and muddy thirds below E3."""
+    """The cost of gaps: wide ones (more so above the lowest), clusters of seconds, and muddy thirds below E3."""
     cost = 0.0
     for index, (below, above) in enumerate(pairwise(voicing)):
         gap = above - below
