@@ -11,7 +11,6 @@ from itertools import combinations, pairwise
 from resonantgen.errors import BadValue, quoted
 
 SHARPS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-FLATS = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
 _LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _LINE_OF_FIFTHS = "FCGDAEB"
 
