@@ -240,31 +240,43 @@ def add_texture(
 
 
 @kernel
-def _soft_clip(x: float) -> float:
-    return x / math.sqrt(1.0 + x * x)
+def cut_lows(signal: Array, low_cut_hz: float, sample_rate: float) -> None:
+    """A critically damped 2-pole high-pass, in place."""
+    g = _g(low_cut_hz, sample_rate)
+    a = 1.0 / (1.0 + g * (g + 2.0))
+    s1 = s2 = 0.0
+    for n in range(signal.shape[0]):
+        band, low, s1, s2 = _filter(signal[n], s1, s2, a, g)
+        signal[n] -= 2.0 * band + low
 
 
 @kernel
 def saturate(signal: Array, gain: float, coefficients: Array) -> None:
-    """Soft clipping x / sqrt(1 + x^2) after `gain`, in place, without latency.
+    """Soft clipping f(x) = x / sqrt(1 + x^2) after `gain`, in place, without latency.
 
-    A sample of size TYPICAL keeps its size, so that drive takes the peaks down rather than the level up. Computed at
-    twice the rate between half-band filters, so that little of what it adds folds back from above the Nyquist
-    frequency; `coefficients` [4] are the filters' all-passes.
+    A sample of size TYPICAL keeps its size, so that drive takes the peaks down rather than the level up. What would fold
+    back from above the Nyquist frequency is kept down twice: it runs at twice the rate between half-band filters, whose
+    all-passes are `coefficients` [4], and each frame is the mean of f over the step from the frame before, which has a
+    closed form here (antiderivative antialiasing: Parker, Zavalishin and Le Bivic 2016).
     """
-    makeup = 0.5 * TYPICAL / _soft_clip(gain * TYPICAL)
+    makeup = 0.5 * TYPICAL * math.sqrt(1.0 + (gain * TYPICAL) ** 2) / (gain * TYPICAL)
     a, b, c, d = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
     # Each path is two first-order all-passes in series, y = a (x - y') + x' with ' for the frame before: a, c and b, d.
     x0 = up_a = up_c = up_b = up_d = 0.0
     even0 = down_a = down_c = odd0 = odd1 = down_b = down_d = 0.0
+    driven0, root0 = 0.0, 1.0
     for n in range(signal.shape[0]):
-        x = signal[n]
+        x = gain * signal[n]
         first = a * (x - up_a) + x0
         up_c = c * (first - up_c) + up_a
         second = b * (x - up_b) + x0
         up_d = d * (second - up_d) + up_b
         x0, up_a, up_b = x, first, second
-        even, odd = _soft_clip(gain * up_c), _soft_clip(gain * up_d)
+        root = math.sqrt(1.0 + up_c * up_c)
+        even = (up_c + driven0) / (root + root0)
+        root0 = math.sqrt(1.0 + up_d * up_d)
+        odd = (up_d + up_c) / (root0 + root)
+        driven0 = up_d
         first = a * (even - down_a) + even0
         down_c = c * (first - down_c) + down_a
         second = b * (odd0 - down_b) + odd1  # the odd frames are half an input frame later, so the one before is due
@@ -290,26 +302,21 @@ def shape_transient(signal: Array, boost: float, frames: float, soft: float) -> 
 
 
 @kernel
-def colour(
-    signal: Array, low_cut_hz: float, high_cut_hz: float, tilts_hz: Array, tilts_gain: Array, sample_rate: float
-) -> None:
-    """A 2-pole high-pass, a 2-pole low-pass and first-order tilts, in place.
+def colour(signal: Array, high_cut_hz: float, tilts_hz: Array, tilts_gain: Array, sample_rate: float) -> None:
+    """A 2-pole low-pass and first-order tilts, in place.
 
-    A tilt scales what is far below its frequency by 1/gain and what is far above by gain. The high-pass is critically
-    damped: one that rings would give a saturated kick its peaks back.
+    A tilt scales what is far below its frequency by 1/gain and what is far above by gain.
     """
-    ga, gb = _g(low_cut_hz, sample_rate), _g(high_cut_hz, sample_rate)
-    da, db = 2.0, math.sqrt(2.0)
-    a1, b1 = 1.0 / (1.0 + ga * (ga + da)), 1.0 / (1.0 + gb * (gb + db))
-    s1 = s2 = t1 = t2 = 0.0
+    g, damping = _g(high_cut_hz, sample_rate), math.sqrt(2.0)
+    a = 1.0 / (1.0 + g * (g + damping))
+    s1 = s2 = 0.0
     count = tilts_hz.shape[0]
     lows, steps = np.zeros(count), np.empty(count)
     for k in range(count):
         c = _g(tilts_hz[k] * tilts_gain[k], sample_rate)
         steps[k] = c / (1.0 + c)
     for n in range(signal.shape[0]):
-        band, low, s1, s2 = _filter(signal[n], s1, s2, a1, ga)
-        _, value, t1, t2 = _filter(signal[n] - da * band - low, t1, t2, b1, gb)
+        _, value, s1, s2 = _filter(signal[n], s1, s2, a, g)
         for k in range(count):  # (g s + w) / (s + g w), from a one-pole low-pass at g w
             step = (value - lows[k]) * steps[k]
             low = lows[k] + step

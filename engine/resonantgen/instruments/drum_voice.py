@@ -129,6 +129,8 @@ class DrumVoice:
         for index, texture in enumerate(textures):
             self._add_texture(signal, texture, velocity, decay, chance, index)
         signal *= velocity**self.kit.dynamics * decibels(chance.level_db)
+        # Before the saturation: a low cut after it would turn the phases of a flattened kick and bring its peaks back.
+        kernels.cut_lows(signal, piece.low_cut_hz, rate)
         if macros.attack:
             boost = decibels(-ATTACK_DB * macros.attack) - 1.0
             soft = self._frames(SOFT_MS * max(macros.attack, 0.0))
@@ -138,7 +140,7 @@ class DrumVoice:
             kernels.saturate(signal, math.expm1(DRIVE_RANGE * drive), HALF_BAND)
         tilts_db = TILTS_DB * macros.brightness + TOUCH_DB * piece.touch * (velocity - USUAL_VELOCITY)
         high_cut_hz = min(piece.high_cut_hz, self.kit.high_cut_hz)
-        kernels.colour(signal, piece.low_cut_hz, high_cut_hz, TILTS_HZ, 10.0 ** (tilts_db / 20.0), rate)
+        kernels.colour(signal, high_cut_hz, TILTS_HZ, 10.0 ** (tilts_db / 20.0), rate)
         return self._placed(signal)
 
     def _add_tone(self, signal: Array, tone: Tone, velocity: float, decay: float, chance: _Chance) -> None:
