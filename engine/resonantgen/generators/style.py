@@ -80,7 +80,7 @@ class Style(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     modes: Annotated[list[Mode], msgspec.Meta(min_length=1)]  # the most typical first
     tonics: Annotated[list[str], msgspec.Meta(min_length=1)]  # keys that suit it, the most typical first
     diatonic: bool  # pitched notes keep to the scale (at least 98 %)
-    swing: Share  # 0 straight; 1 triplets: delays every second step of the swung grid by up to a third of the pair
+    swing: Share  # 0 straight; 1 triplets: delays every second step of the swung grid by up to a third of a step
     swing_grid: Annotated[int, msgspec.Meta(ge=8, le=16)] = 16  # what swings: 8ths or 16ths
     instruments: Instruments
     mix: Mix

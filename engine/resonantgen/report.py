@@ -1,0 +1,197 @@
+"""What the command line tells a person: progress while tracks are made, and what a command did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.text import Text
+
+from resonantgen import __version__
+from resonantgen.instruments.catalog import catalog
+from resonantgen.music.analysis import density
+from resonantgen.music.notes import Role
+from resonantgen.music.time import Meter
+from resonantgen.prompt.describe import describe
+
+if TYPE_CHECKING:
+    from resonantgen.prompt.intent import Intent
+    from resonantgen.session.session import Session
+    from resonantgen.session.values import Progress as TrackProgress
+    from resonantgen.session.values import Result, Settings, Take
+
+COLOURS = {Role.DRUMS: "yellow", Role.BASS: "magenta", Role.HARMONY: "cyan", Role.MELODY: "green"}
+LABEL_WIDTH = 12
+MACRO_WORDS = {"drive": ("more drive", "less drive"), "brightness": ("brighter", "darker"), "space": ("wider", "drier")}
+HEARD_STEP = 0.1  # a macro's step that is worth a word
+HEARD_SHARE = 0.05  # a change in density or velocity that is
+
+
+def settings_text(settings: Settings) -> str:
+    """ "132 bpm · 4/4 · A minor · 8 bars"."""
+    bars = f"{settings.bars} bar{'s' if settings.bars != 1 else ''}"
+    return f"{float(settings.tempo_bpm):g} bpm · {settings.meter} · {settings.key} · {bars}"
+
+
+def compared(before: Take, after: Take, meter: Meter) -> str:
+    """What is different to the ear: "more drive, busier: 14.2 notes a bar (was 10.5)"."""
+    words = []
+    if before.sound.preset != after.sound.preset:
+        words.append(catalog(after.role)[after.sound.preset].title)
+    for macro, (more, less) in MACRO_WORDS.items():
+        step = getattr(after.sound.macros, macro) - getattr(before.sound.macros, macro)
+        if abs(step) >= HEARD_STEP:
+            words.append(more if step > 0 else less)
+    was, now = (fmean(note.velocity for note in take.score) if len(take.score) else 0.0 for take in (before, after))
+    if abs(now - was) > HEARD_SHARE * was:
+        words.append("harder" if now > was else "softer")
+    was, now = density(before.score, meter), density(after.score, meter)
+    if abs(now - was) > HEARD_SHARE * was:
+        words.append(f"{'busier' if now > was else 'sparser'}: {now:.1f} notes a bar (was {was:.1f})")
+    return ", ".join(words)
+
+
+class _Seconds(ProgressColumn):
+    """Time since the track was begun, stopped when it is done."""
+
+    def render(self, task: Task) -> Text:
+        seconds = task.finished_time if task.finished else task.elapsed
+        return Text(f"{seconds:.1f} s" if seconds is not None else "", style="dim")
+
+
+class TrackMeters:
+    """One line for each track that is being made. Give `update` to the session as its progress callback."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn(f"  {{task.description:<{LABEL_WIDTH - 3}}}"),
+            BarColumn(bar_width=16),
+            TextColumn("{task.fields[length]:>7}"),
+            _Seconds(),
+            TextColumn("  {task.fields[summary]}"),
+            console=console,
+        )
+        self._tasks: dict[Role, TaskID] = {}
+
+    def update(self, event: TrackProgress) -> None:
+        """Writing the bars is half of the work, rendering them the other half."""
+        if event.role not in self._tasks:
+            length = f"{event.bars} bar{'s' if event.bars != 1 else ''}"
+            name = f"[{COLOURS[event.role]}]{event.role.value:<{LABEL_WIDTH - 3}}[/]"
+            self._tasks[event.role] = self._progress.add_task(name, total=2 * event.bars, length=length, summary="")
+        done = 2 * event.bars if event.stage == "sound" else event.bar
+        self._progress.update(self._tasks[event.role], completed=done)
+
+    def __contains__(self, role: object) -> bool:
+        return role in self._tasks
+
+    def summarise(self, role: Role, text: str) -> None:
+        """Say beside its meter what became of a track."""
+        self._progress.update(self._tasks[role], summary=text)
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        with self._progress:
+            yield
+
+
+class Reporter:
+    """Prints to one console."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def plain(self, text: str = "", style: str = "") -> None:
+        self.console.print(Text(text, style=style), soft_wrap=True)
+
+    def line(self, label: str, text: str, note: str = "", style: str = "bold") -> None:
+        """A label, what there is to say, and a dimmed note."""
+        row = Text("  ")
+        row.append(f"{label:<{LABEL_WIDTH}} ", style=style)
+        row.append(text)
+        if note:
+            row.append(f"   {note}", style="dim")
+        self.console.print(row, soft_wrap=True)
+
+    def track(self, role: Role, state: str, text: str = "") -> None:
+        self.line(role.value, f"{state:<9} {text}".rstrip(), style=COLOURS[role])
+
+    def understood(self, intent: Intent) -> None:
+        """What the words meant, and which of them meant nothing."""
+        self.plain(f'  "{" ".join(intent.text.split())}"', "italic")
+        self.line("understood", " · ".join(describe(intent)) or "nothing")
+        if intent.not_understood:
+            self.line("", "not understood: " + ", ".join(intent.not_understood))
+
+    def heading(self, result: Result, session: Session, new: bool) -> None:
+        """What was asked and, for a new project, what was chosen. Printed above the meters."""
+        if new:
+            self.plain(f"ResonantGen {__version__} · new project {session.path}\n", "bold")
+        if result.intent is not None and result.intent.text.strip():
+            self.understood(result.intent)
+        if new:
+            assert session.settings is not None
+            note = '(change any: --tempo 128 --key "F# minor")'
+            self.line("chosen", f"{settings_text(session.settings)} · seed {session.settings.seed}", note)
+        self.plain()
+
+    def outcome(self, result: Result, session: Session, before: Mapping[Role, Take], meters: TrackMeters) -> None:
+        """What became of each track: beside its meter where it was made, otherwise on a line of its own."""
+        playing = session.playing
+        assert session.settings is not None
+        for role in Role:
+            take = playing.get(role)
+            if role in result.changed and take is not None:
+                text = compared(before[role], take, session.settings.meter) if role in before else ""
+                text = f"take {take.number}   {text or take.summary}"
+                if role in meters:
+                    meters.summarise(role, text)
+                else:
+                    self.track(role, text)
+            elif role in result.changed:
+                self.track(role, "removed")
+            elif take is not None and role in session.locked:
+                self.track(role, "locked", f"unchanged (take {take.number})")
+            elif take is not None:
+                self.track(role, "kept", f"take {take.number}")
+
+    def hint(self, result: Result, new: bool) -> None:
+        """What one may want to do next."""
+        if new:
+            next_steps = 'resonantgen lock drums   ·   resonantgen regenerate "make the bass more aggressive"'
+            self.plain(f"\nNext:  {next_steps}", "dim")
+        elif result.intent is not None:
+            self.plain("\n  undo with: resonantgen undo", "dim")
+
+    def lock(self, session: Session, track: str) -> None:
+        role = Role(track.strip().lower())
+        if role in session.locked:
+            take = session.playing[role]
+            self.track(role, "locked", f"take {take.number}: nothing changes it until: resonantgen unlock {role.value}")
+        else:
+            self.track(role, "unlocked")
+
+    def session(self, session: Session) -> None:
+        """Where a session stands."""
+        self.plain(f"ResonantGen {__version__} · project {session.path}\n", "bold")
+        for intent in session.understood:
+            self.understood(intent)
+        if session.settings is None:
+            self.plain('  No music yet. Start with: resonantgen generate "dark techno"')
+            return
+        symbols = [span.chord.symbol(session.settings.key) for span in session.chords.spans]
+        self.line("plays", settings_text(session.settings) + f" · {session.settings.sample_rate} Hz")
+        self.line("chords", " · ".join(symbols) or "none")
+        self.plain()
+        for role, take in session.playing.items():
+            state = f"take {take.number}" + (" locked" if role in session.locked else "")
+            self.track(role, f"{state:<15}", f"{take.summary}   (seed {take.seed})")
+
+    def exported(self, session: Session, folder: Path) -> None:
+        names = ["mix.wav", *(f"{role.value}.wav" for role in session.playing), "session.mid", "session.json"]
+        self.plain("  " + "   ".join(str(folder / name) for name in names))

@@ -1,0 +1,51 @@
+"""A session's picture: what `picture.py` draws of where a session stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resonantgen.errors import ProjectError
+from resonantgen.generators.style import load_style
+from resonantgen.instruments.catalog import catalog
+from resonantgen.music.notes import Role
+from resonantgen.session.picture import Lane, draw_session, save_picture
+
+if TYPE_CHECKING:
+    from resonantgen.session.session import Session
+
+
+def draw_portrait(session: Session, path: Path) -> None:
+    """Draw every track that plays and save the picture as a PNG.
+
+    Raises ProjectError if there is no music, ProjectDamaged if a stem is not what was written, StorageError.
+    """
+    settings = session.settings
+    if settings is None or not session.playing:
+        raise ProjectError(f'{session.path} holds no music yet. Start with: resonantgen generate "dark techno"')
+    lanes = [
+        Lane(
+            role=role,
+            score=take.score,
+            samples=session.samples(take),
+            locked=role in session.locked,
+            take_label=f"take {take.number}",
+            sound_label=catalog(role)[take.sound.preset].title,
+        )
+        for role, take in session.playing.items()
+    ]
+    bars = f"{settings.bars} bar{'s' if settings.bars != 1 else ''}"
+    facts = [load_style(settings.style).title, f"{float(settings.tempo_bpm):g} bpm", str(settings.meter)]
+    chords = []
+    if Role.HARMONY in session.playing:
+        chords = [(span.chord.symbol(settings.key), span.start_ticks) for span in session.chords.spans]
+    picture = draw_session(
+        lanes,
+        settings.tempo,
+        settings.bars,
+        title=session.prompts[-1] if session.prompts else session.path.stem,
+        facts=[*facts, str(settings.key), bars],
+        chords=chords,
+        key=settings.key,
+    )
+    save_picture(path, picture)
