@@ -254,10 +254,10 @@ def cut_lows(signal: Array, low_cut_hz: float, sample_rate: float) -> None:
 def saturate(signal: Array, gain: float, coefficients: Array) -> None:
     """Soft clipping f(x) = x / sqrt(1 + x^2) after `gain`, in place, without latency.
 
-    A sample of size TYPICAL keeps its size, so that drive takes the peaks down rather than the level up. What would fold
-    back from above the Nyquist frequency is kept down twice: it runs at twice the rate between half-band filters, whose
-    all-passes are `coefficients` [4], and each frame is the mean of f over the step from the frame before, which has a
-    closed form here (antiderivative antialiasing: Parker, Zavalishin and Le Bivic 2016).
+    A sample of size TYPICAL keeps its size, so that drive takes the peaks down rather than the level up. What would
+    fold back from above the Nyquist frequency is kept down twice: it runs at twice the rate between half-band filters,
+    whose all-passes are `coefficients` [4], and each frame is the mean of f over the step from the frame before, which
+    has a closed form here (antiderivative antialiasing: Parker, Zavalishin and Le Bivic 2016).
     """
     makeup = 0.5 * TYPICAL * math.sqrt(1.0 + (gain * TYPICAL) ** 2) / (gain * TYPICAL)
     a, b, c, d = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
