@@ -62,7 +62,7 @@ def _files(session: Session, settings: Settings, playing: Mapping[Role, Take]) -
     write_wav(mix, session.mix(), settings.sample_rate)
     yield "mix.wav", mix.getvalue()
     tracks = [MidiTrack.of(role, take.score) for role, take in playing.items()]
-    yield "session.mid", encode_midi(tracks, settings.tempo_bpm, settings.meter, settings.key, session.path.stem)
+    yield "session.mid", encode_midi(tracks, settings.tempo_bpm, settings.meter, settings.key)
     text = json.dumps(session_document(session), indent=2, ensure_ascii=False, sort_keys=False)
     yield INDEX, (text + "\n").encode()
 

@@ -123,7 +123,9 @@ def _reached(standing: Standing, intent: Intent, role: Role | None, removed: Seq
     _refuse_locked(named, standing.locked)
     if named:
         return [r for r in Role if r in named and r not in removed]
-    if removed and _asks_nothing(replace(intent, removed_roles=frozenset())):
+    if intent.removed_roles and _asks_nothing(replace(intent, removed_roles=frozenset())):
+        if not removed:
+            raise PromptError(f"There is no {' and no '.join(sorted(intent.removed_roles))} to leave out.")
         return []
     reached = [r for r in standing.playing if r not in standing.locked and r not in removed]
     if not reached and standing.locked:

@@ -25,47 +25,60 @@ def no_progress(progress: Progress) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A take before it is rendered."""
+class Production:
+    """A job, and what it takes to do it. `numbers` are those that the new takes get."""
 
-    id: str
-    number: int
-    recipe: Recipe
-    score: Score
-    sound: Sound
-    summary: str
+    job: Job
+    standing: Standing
+    numbers: Mapping[Role, int]
+    studio: Studio
+    on_progress: OnProgress = no_progress
 
+    def make(self, add_audio: Callable[[bytes], str]) -> list[Take]:
+        """Compose, render and store the job's tracks. `add_audio` stores a WAV file and gives its hash.
 
-def make_takes(
-    job: Job,
-    standing: Standing,
-    studio: Studio,
-    numbers: Mapping[Role, int],
-    add_audio: Callable[[bytes], str],
-    on_progress: OnProgress,
-) -> list[Take]:
-    """Compose, render and store a job's tracks. `numbers` are those of the new takes; `add_audio` gives a file's hash.
+        It and `on_progress` are called in this thread only.
+        """
+        job = self.job
+        chords = self.studio.chords(job.settings, job.staying)
+        heard = dict(job.staying)
+        takes = []
+        with _workers() as workers:
+            pending: list[tuple[Take, Future[bytes]]] = []
+            for role, part in job.parts.items():
+                ids = {r: take.id for r, take in heard.items()}
+                draft = self._draft(Recipe(role, job.seeds[role], job.settings, part, chords, ids), heard)
+                heard[role] = draft
+                pending.append((draft, workers.submit(render_wav, draft.score, draft.recipe, draft.sound, self.studio)))
+            for draft, rendered in pending:
+                takes.append(replace(draft, audio_sha256=add_audio(rendered.result())))
+                self.on_progress(Progress(draft.role, "sound", job.settings.bars, job.settings.bars))
+        return takes
 
-    `on_progress` and `add_audio` are called in this thread only.
-    """
-    chords = studio.chords(job.settings, job.staying)
-    ids = {role: take.id for role, take in job.staying.items()}
-    scores = {role: take.score for role, take in job.staying.items()}
-    takes = []
-    with _workers() as workers:
-        pending: list[tuple[Draft, Future[bytes]]] = []
-        for role, part in job.parts.items():
-            recipe = Recipe(role, job.seeds[role], job.settings, part, chords, dict(ids))
-            current = standing.playing.get(role) if job.must_differ else None
-            draft = _draft(recipe, numbers[role], dict(scores), current, standing, studio, on_progress)
-            ids[role], scores[role] = draft.id, draft.score
-            pending.append((draft, workers.submit(render_wav, draft.score, draft.recipe, draft.sound, studio)))
-        for draft, rendered in pending:
-            audio_sha256 = add_audio(rendered.result())
-            takes.append(_take(draft, job.intent.text, studio.generator, audio_sha256))
-            bars = job.settings.bars
-            on_progress(Progress(draft.recipe.role, "sound", bars, bars))
-    return takes
+    def _draft(self, recipe: Recipe, heard: Mapping[Role, Take]) -> Take:
+        """A take but for its audio. Where it comes out as the one that is there, and may not, other seeds are tried."""
+        context = {role: take.score for role, take in heard.items()}
+        score, sound = _compose(recipe, context, self.studio, self.on_progress)
+        current = self.standing.playing.get(recipe.role) if self.job.must_differ else None
+        for attempt in range(1, OTHER_SEEDS + 1):
+            if current is None or not _is_again(current, recipe, score, sound):
+                break
+            recipe = replace(recipe, seed=self.standing.new_seed(attempt))
+            score, sound = _compose(recipe, context, self.studio, no_progress)
+        number = self.numbers[recipe.role]
+        return Take(
+            id=f"{recipe.role.value}-{number}",
+            number=number,
+            recipe=recipe,
+            prompt=self.job.intent.text,
+            generator=self.studio.generator,
+            score=score,
+            sound=sound,
+            frames=recipe.settings.frames,
+            audio_sha256="",
+            notes_sha256=score.sha256,
+            summary=self.studio.summary(score, request_for(recipe, context)),
+        )
 
 
 def render_wav(score: Score, recipe: Recipe, sound: Sound, studio: Studio) -> bytes:
@@ -82,26 +95,6 @@ def render_wav(score: Score, recipe: Recipe, sound: Sound, studio: Studio) -> by
 def compose(recipe: Recipe, context: Mapping[Role, Score], studio: Studio) -> Score:
     """The notes of a recipe. `context` holds the scores of the takes that it names."""
     return _compose(recipe, context, studio, no_progress)[0]
-
-
-def _draft(
-    recipe: Recipe,
-    number: int,
-    context: Mapping[Role, Score],
-    current: Take | None,
-    standing: Standing,
-    studio: Studio,
-    on_progress: OnProgress,
-) -> Draft:
-    """A track's notes and sound. Where they come out as in the `current` take, other seeds are tried."""
-    score, sound = _compose(recipe, context, studio, on_progress)
-    for attempt in range(1, OTHER_SEEDS + 1):
-        if current is None or not _is_again(current, recipe, score, sound):
-            break
-        recipe = replace(recipe, seed=standing.new_seed(attempt))
-        score, sound = _compose(recipe, context, studio, no_progress)
-    summary = studio.summary(score, request_for(recipe, context))
-    return Draft(f"{recipe.role.value}-{number}", number, recipe, score, sound, summary)
 
 
 def _compose(
@@ -123,22 +116,6 @@ def _is_again(take: Take, recipe: Recipe, score: Score, sound: Sound) -> bool:
         and before.part.style == after.part.style  # which sets the loudness
         and before.settings.tempo_bpm == after.settings.tempo_bpm
         and before.settings.sample_rate == after.settings.sample_rate
-    )
-
-
-def _take(draft: Draft, prompt: str, generator: str, audio_sha256: str) -> Take:
-    return Take(
-        id=draft.id,
-        number=draft.number,
-        recipe=draft.recipe,
-        prompt=prompt,
-        generator=generator,
-        score=draft.score,
-        sound=draft.sound,
-        frames=draft.recipe.settings.frames,
-        audio_sha256=audio_sha256,
-        notes_sha256=draft.score.sha256,
-        summary=draft.summary,
     )
 
 

@@ -22,10 +22,6 @@ from resonantgen.session.session import Session
 
 STEMS = {f"{role.value}.{kind}" for role in Role for kind in ("wav", "mid")}
 FILES = STEMS | {"mix.wav", "session.mid", "session.json"}
-    "mix.wav",
-    "session.mid",
-    "session.json",
-}
 
 
 @pytest.fixture

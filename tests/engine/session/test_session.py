@@ -225,6 +225,8 @@ def test_without_melody_removes_it_and_nothing_else(session: Session) -> None:
     result = session.regenerate(words(removed_roles=frozenset({Role.MELODY})))
     assert result.changed == {Role.MELODY: None}
     assert ids(session) == {name: take for name, take in before.items() if name != "melody"}
+    with pytest.raises(PromptError, match="no melody to leave out"):
+        session.regenerate(words(removed_roles=frozenset({Role.MELODY})))
     session.undo("melody")
     assert ids(session) == before
 
