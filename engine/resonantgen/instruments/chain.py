@@ -26,8 +26,8 @@ BASS_RANGE_HZ, BASS_SHARE_ABOVE = 300.0, 0.12
 LOW_CUT_HZ = {Role.DRUMS: 26.0, Role.BASS: 24.0, Role.HARMONY: 130.0, Role.MELODY: 170.0}
 LOW_CUT_ORDER = {Role.DRUMS: 2, Role.BASS: 2, Role.HARMONY: 4, Role.MELODY: 4}
 
-# What the macros do here comes on top of what the instruments make of them: a kit or patch opens its filters, drives its own
-# saturation and spreads its voices.
+# What the macros do here comes on top of what the instruments make of them: a kit or patch opens its filters, drives
+# its own saturation and spreads its voices.
 TILT_DB, TILT_HZ = 3.0, 900.0  # brightness at 1
 DRIVE_RANGE_DB = 9.0  # added to drive inserts by drive at 1
 WIDTH_RANGE = 0.5  # of a width effect, by width at 1

@@ -1,11 +1,11 @@
 """A look-ahead limiter for true peaks.
 
-Peaks are looked for at four times the sample rate, as in ITU-R BS.1770-4 annex 2 (with a longer interpolator, which reads
-closer to the truth near the top of the spectrum). The gain that a peak needs is held over the look-ahead, released slowly,
-and averaged over the look-ahead, so that it has come down smoothly when the peak arrives. Where no peak is near, the gain
-is exactly 1 and samples pass unchanged.
+Peaks are looked for at four times the sample rate, as in ITU-R BS.1770-4 annex 2 (with a longer interpolator, which
+reads closer to the truth near the top of the spectrum). The gain that a peak needs is held over the look-ahead,
+released slowly, and averaged over the look-ahead, so that it has come down smoothly when the peak arrives. Where no
+peak is near, the gain is exactly 1 and samples pass unchanged.
 
-Streaming, the sound comes out `latency_frames` late. Offline (`limit_loop`) is the same computation with the latency taken off.
+Streaming, the sound comes out `latency_frames` late. Offline (`limit_loop`) is the same computation, on time.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ SETTLING_SECONDS = 2.0  # after which a limiter has forgotten how it started (33
 
 
 def _interpolator() -> Samples:
-    """Windowed sinc for the three points between two frames, [taps, 4]; the last column is unused (it makes rows aligned)."""
-    taps = np.zeros((TAPS, 4))
+    """Windowed sinc for the three points between two frames, [taps, 3]."""
+    taps = np.zeros((TAPS, 3))
     for phase in range(3):
         at = np.arange(TAPS) - (HALF - 1) - (phase + 1) / 4
         window = np.i0(KAISER_BETA * np.sqrt(np.maximum(0, 1 - (at / HALF) ** 2)))
@@ -92,15 +92,16 @@ def _gains(
 ) -> Samples:
     """The gains of the frames `look_ahead - 1` before each of `peaks`, [frames].
 
-    `queue` [look_ahead + 2, 2] is a ring of (frame, gain), rising in both: its head is the least gain that is needed in the
-    look-ahead. `recent` [look_ahead] is a ring of the latest released gains. `place` [7]: the frame, head and length of the
-    queue, position in `recent`, the latest released gain, the sum of `recent`, and what the frame before wanted.
+    `queue` [look_ahead + 2, 2] is a ring of (frame, gain), rising in both: its head is the least gain that is needed in
+    the look-ahead. `recent` [look_ahead] is a ring of the latest released gains. `place` [7]: the frame, head and
+    length of the queue, position in `recent`, the latest released gain, the sum of `recent`, and what the frame before
+    wanted.
     """
     out = np.empty(peaks.shape[0])
     size, span = queue.shape[0], recent.shape[0]
     frame, head, length, slot, released, total, before = place
     for n in range(peaks.shape[0]):
-        wanted = UNITY if peaks[n] <= ceiling else int(math.floor(ceiling / peaks[n] * UNITY))
+        wanted = UNITY if peaks[n] <= ceiling else int(ceiling / peaks[n] * UNITY)
         here = min(wanted, before)  # a point between two frames lowers both
         before = wanted
         tail = head + length - 1

@@ -25,7 +25,7 @@ def k_weighting(sample_rate: int) -> Sections:
 
 
 def integrated_loudness(samples: Samples, sample_rate: int) -> float:
-    """Gated loudness of [frames, 2] in LUFS; -inf for silence. Clips shorter than a gating block are taken as repeating."""
+    """Gated loudness of [frames, 2] in LUFS; -inf for silence. A clip shorter than a gating block counts as a loop."""
     shortest = math.ceil(BLOCK_SECONDS * sample_rate)
     if len(samples) < shortest:
         samples = np.tile(samples, (-(-shortest // max(len(samples), 1)), 1))

@@ -37,7 +37,7 @@ def stereo_spectrum(samples: Samples, sample_rate: int) -> tuple[NDArray[np.floa
 def band_levels(
     samples: Samples, sample_rate: int, low_hz: float = 100.0, high_hz: float = 10_000.0, bands_per_octave: int = 3
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Centre frequencies and level in dB of the bands between two frequencies, as density: pink noise falls by 3 dB an octave."""
+    """Centres in Hz and densities in dB of the bands between two frequencies: pink noise falls by 3 dB an octave."""
     count = round(math.log2(high_hz / low_hz) * bands_per_octave)
     edges = low_hz * (high_hz / low_hz) ** (np.arange(count + 1) / count)
     frequencies, power = stereo_spectrum(samples, sample_rate)

@@ -1,4 +1,4 @@
-"""Stems to the mix: their plain sum, then a limiter. Where nothing is limited, the mix is the sum, sample for sample."""
+"""Stems to the mix: their plain sum, then a limiter. Where nothing is limited, the mix is the sum, to the sample."""
 
 from __future__ import annotations
 

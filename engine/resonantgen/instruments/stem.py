@@ -1,7 +1,8 @@
 """Notes to the sound of one track: instrument, effects, the loop's folded tail, loudness.
 
-A `StemStream` gives the first pass of a clip bar by bar, as it is played in real time. `render_stem` is the same stream,
-whole, with what sounds on after the clip's end laid over its start, so that it loops as if it had always been playing.
+A `StemStream` gives the first pass of a clip bar by bar, as it is played in real time. `render_stem` is the same
+stream, whole, with what sounds on after the clip's end laid over its start, so that it loops as if it had always been
+playing.
 """
 
 from __future__ import annotations

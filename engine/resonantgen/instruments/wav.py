@@ -37,8 +37,10 @@ def write_wav(file: Path | BinaryIO, samples: Samples, sample_rate: int) -> None
 
 
 def read_wav(file: Path | BinaryIO) -> tuple[Samples, int]:
-    """Samples [frames, 2] and sample rate of a stereo file. Raises OSError if it cannot be opened, BadValue if it is no such
-    file."""
+    """Samples [frames, 2] and sample rate of a stereo file.
+
+    Raises OSError if it cannot be opened, BadValue if it is no such file.
+    """
     if isinstance(file, Path):
         with file.open("rb") as opened:
             return _read(opened, str(file))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from resonantgen.instruments.base import Samples
 
 RATE = 48_000

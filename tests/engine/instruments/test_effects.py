@@ -7,10 +7,11 @@ from fractions import Fraction
 import msgspec
 import numpy as np
 import pytest
-from engine.instruments.contracts import verify_effect
-from engine.instruments.signals import RATE, decibels, impulse, level, noise, sine
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from engine.instruments.contracts import verify_effect
+from engine.instruments.signals import RATE, decibels, impulse, level, noise, sine
 from resonantgen.instruments.chain import build_effect
 from resonantgen.instruments.effects import inserts as kinds
 from resonantgen.instruments.effects.dynamics import RangeKeeper, static_curve_db
@@ -204,7 +205,7 @@ def test_phaser_cuts_notches() -> None:
     """Where the phase has turned by half, half of wet and half of dry cancel."""
     effect = build_effect(kinds.Phaser(rate_hz=0.01, low_hz=900, high_hz=900, stages=4, feedback=0, mix=1), TEMPO)
     spectrum = np.abs(np.fft.rfft(effect.render(effect.start(), impulse(RATE))[:, 0]))
-    # Each stage turns by 45 degrees at 900 tan(pi/8), and by 135 degrees at 900 / tan(pi/8); four of them make 180 and 540.
+    # Each stage turns by 45 degrees at 900 tan(pi/8) and by 135 at 900 / tan(pi/8): four make 180 and 540.
     for notch_hz in (900 * np.tan(np.pi / 8), 900 / np.tan(np.pi / 8)):
         around = slice(round(notch_hz * 0.97), round(notch_hz * 1.03))
         assert spectrum[around].min() < 0.05

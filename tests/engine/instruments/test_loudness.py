@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pyloudnorm
 import pytest
+
 from engine.instruments.signals import RATE, noise, sine
 from resonantgen.instruments.base import Samples
 from resonantgen.instruments.effects.filters import Filter, butterworth

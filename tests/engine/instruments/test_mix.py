@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from engine.instruments.contracts import cuts, process
-from engine.instruments.signals import RATE, impulse, noise, sine
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from engine.instruments.contracts import cuts, process
+from engine.instruments.signals import RATE, impulse, noise, sine
 from resonantgen.instruments.base import Samples
 from resonantgen.instruments.effects.filters import Filter, butterworth
 from resonantgen.instruments.limiter import Limiter

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
 from engine.instruments.signals import RATE, noise
 from resonantgen.errors import BadValue
 from resonantgen.instruments.wav import from_pcm24, read_wav, to_pcm24, write_wav

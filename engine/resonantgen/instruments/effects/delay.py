@@ -26,7 +26,7 @@ def _run_delay(
     right: Samples,
     memory: Samples,
 ) -> Samples:
-    """`left` and `right` are rings as long as their delay; `memory` is [position; low-pass; high-pass], each of 2 channels.
+    """`left` and `right` are rings as long as their delay; `memory` [3, 2] is position, low-pass and high-pass.
 
     `cross`: the mono sum enters on the left and every echo changes sides. `low` and `high` are one-pole coefficients.
     """

@@ -1,15 +1,16 @@
 """Saturation without audible aliasing.
 
-The curve runs at twice the sample rate, between two elliptic half-band filters, and is applied as the mean of the curve over
-the step from one sample to the next (first-order antiderivative antialiasing: J. Parker, V. Zavalishin, E. Le Bivic,
-"Reducing the aliasing of nonlinear waveshaping using continuous-time convolution", DAFx 2016). The means are written in
-forms without the usual division of two vanishing differences, so that they are exact for the smallest steps too.
+The curve runs at twice the sample rate, between two elliptic half-band filters, and is applied as the mean of the curve
+over the step from one sample to the next (first-order antiderivative antialiasing: J. Parker, V. Zavalishin, E. Le
+Bivic, "Reducing the aliasing of nonlinear waveshaping using continuous-time convolution", DAFx 2016). The means are
+written without the usual division of two vanishing differences, so that they are exact for the smallest steps too.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from numpy.typing import NDArray
 from resonantgen.instruments.base import Samples
 from resonantgen.instruments.effects import inserts
 from resonantgen.instruments.jit import kernel
+
+Triple: TypeAlias = tuple[float, float, float]
+Quad: TypeAlias = tuple[float, float, float, float]
 
 REFERENCE_LEVEL = 0.25  # the peak (-12 dBFS) whose level a drive keeps
 TUBE_BIAS = 0.6  # how far off its centre the "tube" curve works: even harmonics
@@ -29,7 +33,8 @@ def half_band(sections: int, transition: float) -> NDArray[np.float64]:
     """Coefficients of an elliptic half-band low-pass made of all-passes in z^-2, those of its two branches alternating.
 
     The transition band is `transition` of the doubled sample rate to each side of a quarter of it. R. Valenzuela and
-    A. Constantinides, "Digital signal processing schemes for efficient interpolation and decimation", IEE Proc. 130 (1983).
+    A. Constantinides, "Digital signal processing schemes for efficient interpolation and decimation", IEE Proc. 130
+    (1983).
     """
     k = math.tan((0.25 - transition) * math.pi) ** 2
     complement = (1 - k * k) ** 0.25
@@ -74,7 +79,7 @@ def _mean(character: int, a: float, b: float) -> float:
         return (a + b) / (math.sqrt(1 + a * a) + math.sqrt(1 + b * b)) - rest
     if character == HARD:
         low, high = (a, b) if a < b else (b, a)
-        if -1 <= low and high <= 1:
+        if low >= -1 and high <= 1:
             return 0.5 * (a + b)
         if low >= 1 or high <= -1:
             return 1.0 if low >= 1 else -1.0
@@ -87,51 +92,52 @@ def _mean(character: int, a: float, b: float) -> float:
 
 
 @kernel
-def _all_passes(x: float, coefficients: Samples, branch: int, memory: Samples) -> float:
-    """One branch of a half-band filter. `memory` holds each section's last input and output, [sections, 2]."""
-    for s in range(branch, coefficients.shape[0], 2):
-        y = coefficients[s] * (x - memory[s, 1]) + memory[s, 0]
-        memory[s, 0] = x
-        memory[s, 1] = 0.0 if -1e-30 < y < 1e-30 else y
-        x = y
-    return x
+def _branch(x: float, k: Triple, past: Quad) -> Quad:
+    """One sample through one branch of a half-band filter: three all-passes in a row.
+
+    `past` is what went in and came out of each the last time, and is what returns: its last is the output.
+    """
+    first = k[0] * (x - past[1]) + past[0]
+    second = k[1] * (first - past[2]) + past[1]
+    third = k[2] * (second - past[3]) + past[2]
+    if -1e-30 < third < 1e-30 and -1e-30 < x < 1e-30:
+        return (0.0, 0.0, 0.0, 0.0)  # rather than numbers too small to be normal, which slow a processor down
+    return (x, first, second, third)
 
 
 @kernel
 def _run_drive(
-    block: Samples,
-    character: int,
-    gain: float,
-    makeup: float,
-    mix: float,
-    coefficients: Samples,
-    memory: Samples,
-    last: Samples,
+    block: Samples, character: int, gain: float, makeup: float, mix: float, coefficients: Samples, memory: Samples
 ) -> Samples:
-    """`memory` is [2 channels, up and down, sections, 2]; `last` is [2 channels, last curve input and last odd sample]."""
+    """`memory` [2 channels, 18]: two branches up, two down, the last input of the curve, and its last odd output."""
     out = np.empty_like(block)
+    even_k = (coefficients[0], coefficients[2], coefficients[4])
+    odd_k = (coefficients[1], coefficients[3], coefficients[5])
+    dry, wet = 0.5 * (1 - mix) / gain, mix * makeup
     for c in range(2):
-        before, odd = last[c, 0], last[c, 1]
+        m = memory[c]
+        up_even, up_odd = (m[0], m[1], m[2], m[3]), (m[4], m[5], m[6], m[7])
+        down_even, down_odd = (m[8], m[9], m[10], m[11]), (m[12], m[13], m[14], m[15])
+        before, odd = m[16], m[17]
         for n in range(block.shape[0]):
             x = block[n, c] * gain
-            even_in = _all_passes(x, coefficients, 0, memory[c, 0])
-            odd_in = _all_passes(x, coefficients, 1, memory[c, 0])
-            even_out = (1 - mix) * 0.5 * (before + even_in) / gain + mix * makeup * _mean(character, before, even_in)
-            odd_out = (1 - mix) * 0.5 * (even_in + odd_in) / gain + mix * makeup * _mean(character, even_in, odd_in)
-            before = odd_in
-            # The odd samples' branch is one sample of the doubled rate behind: it takes the previous odd sample.
-            out[n, c] = 0.5 * (
-                _all_passes(even_out, coefficients, 0, memory[c, 1]) + _all_passes(odd, coefficients, 1, memory[c, 1])
-            )
-            odd = odd_out
-        last[c, 0], last[c, 1] = before, odd
+            up_even, up_odd = _branch(x, even_k, up_even), _branch(x, odd_k, up_odd)
+            first, second = up_even[3], up_odd[3]
+            even = dry * (before + first) + wet * _mean(character, before, first)
+            # The odd samples' branch is one sample of the doubled rate behind: it takes the odd sample before.
+            down_even, down_odd = _branch(even, even_k, down_even), _branch(odd, odd_k, down_odd)
+            odd = dry * (first + second) + wet * _mean(character, first, second)
+            before = second
+            out[n, c] = 0.5 * (down_even[3] + down_odd[3])
+        for i in range(4):
+            m[i], m[4 + i], m[8 + i], m[12 + i] = up_even[i], up_odd[i], down_even[i], down_odd[i]
+        m[16], m[17] = before, odd
     return out
 
 
 @dataclass(slots=True)
 class DriveState:
     memory: Samples
-    last: Samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +160,8 @@ class DriveEffect:
         return 0
 
     def start(self) -> DriveState:
-        return DriveState(np.zeros((2, 2, len(HALF_BAND), 2)), np.zeros((2, 2)))
+        return DriveState(np.zeros((2, 18)))
 
     def render(self, state: DriveState, block: Samples) -> Samples:
         block = np.ascontiguousarray(block)
-        return _run_drive(block, self.character, self.gain, self.makeup, self.mix, HALF_BAND, state.memory, state.last)
+        return _run_drive(block, self.character, self.gain, self.makeup, self.mix, HALF_BAND, state.memory)

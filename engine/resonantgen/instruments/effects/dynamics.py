@@ -67,8 +67,10 @@ class CompressorState:
 
 @dataclass(frozen=True, slots=True)
 class CompressorEffect:
-    """See `inserts.Compressor`. After D. Giannoulis, M. Massberg and J. Reiss, "Digital dynamic range compressor design",
-    JAES 60 (2012)."""
+    """See `inserts.Compressor`.
+
+    D. Giannoulis, M. Massberg and J. Reiss, "Digital dynamic range compressor design", JAES 60 (2012).
+    """
 
     insert: inserts.Compressor
     sample_rate: int
@@ -93,7 +95,7 @@ class CompressorEffect:
 def _split(x: float, tangent: float, memory: Samples, place: int, channel: int) -> tuple[float, float, float]:
     """Low, band and high output of a state-variable filter in trapezoidal form: low + sqrt(2) band + high = x.
 
-    V. Zavalishin, "The art of VA filter design", 2012, ch. 4. `memory` holds its two integrators at rows `place` and on.
+    V. Zavalishin, "The art of VA filter design", 2012, ch. 4. Its integrators are the rows of `memory` from `place`.
     """
     first, second = memory[place, channel], memory[place + 1, channel]
     high = (x - (math.sqrt(2.0) + tangent) * first - second) / (1 + math.sqrt(2.0) * tangent + tangent * tangent)
@@ -118,8 +120,8 @@ def _run_range_keeper(
 ) -> Samples:
     """`edge` and `corner` are tangents of half the angular frequencies above which energy counts and the shelf acts.
 
-    `memory` [6, 2]: the integrators of the shelf and of two high-passes; `follower` [3]: energy in all, energy above the
-    edge, and the shelf's gain.
+    `memory` [6, 2]: the integrators of the shelf and of two high-passes; `follower` [3]: energy in all, energy above
+    the edge, and the shelf's gain.
     """
     out = np.empty_like(block)
     for n in range(block.shape[0]):

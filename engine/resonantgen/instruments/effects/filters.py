@@ -1,7 +1,7 @@
 """Second-order filter sections: equalisers, crossovers, role filters and loudness weighting.
 
-Coefficients follow the bilinear designs of R. Bristow-Johnson's "Audio EQ cookbook" (the same as U. Zölzer, DAFX, ch. 2).
-A section is a row [b0, b1, b2, a1, a2] with a0 = 1; a filter is an array of rows [sections, 5], run one after another.
+Coefficients follow the bilinear designs of R. Bristow-Johnson's "Audio EQ cookbook" (as in U. Zölzer, DAFX, ch. 2). A
+section is a row [b0, b1, b2, a1, a2] with a0 = 1; a filter is an array of rows [sections, 5], run one after another.
 """
 
 from __future__ import annotations

@@ -29,8 +29,10 @@ def _run_chorus(
     line: Samples,
     place: Samples,
 ) -> Samples:
-    """`delay` and `depth` in frames; `phases` [2 channels, voices]; `line` is a ring [frames, 2]; `place` holds the ring's
-    position and the cosine and sine of the low-frequency oscillator, which turns by `step` radians a frame."""
+    """`delay` and `depth` in frames; `phases` [2 channels, voices]; `line` is a ring [frames, 2].
+
+    `place` holds the ring's position and the cosine and sine of the oscillator, which turns by `step` radians a frame.
+    """
     out = np.empty_like(block)
     size, voices = line.shape[0], phases.shape[1]
     write = int(place[0])
@@ -45,14 +47,12 @@ def _run_chorus(
                 back = delay + depth * (sine * offset_cos[c, v] + cosine * offset_sin[c, v])
                 whole = int(back)
                 part = back - whole
-                i = write - whole
                 # Cubic interpolation (Catmull-Rom) between the frames `whole` and `whole + 1` back.
-                p0, p1, p2, p3 = (
-                    line[(i + 1) % size, c],
-                    line[i % size, c],
-                    line[(i - 1) % size, c],
-                    line[(i - 2) % size, c],
-                )
+                i = write - whole + 1
+                p0 = line[i if i >= 0 else i + size, c]
+                p1 = line[i - 1 if i >= 1 else i - 1 + size, c]
+                p2 = line[i - 2 if i >= 2 else i - 2 + size, c]
+                p3 = line[i - 3 if i >= 3 else i - 3 + size, c]
                 slope = 0.5 * (p2 - p0)
                 bend = p0 - 2.5 * p1 + 2 * p2 - 0.5 * p3
                 twist = 0.5 * (p3 - p0) + 1.5 * (p1 - p2)
@@ -193,7 +193,7 @@ class PhaserEffect:
 
 @kernel
 def _run_gain(block: Samples, period: float, start_frame: int, table: Samples) -> Samples:
-    """Multiply by a curve that repeats every `period` frames; `table` [points + 1, 2] is one turn, its start repeated."""
+    """Multiply by a curve that repeats every `period` frames; `table` [points + 1, 2] is one turn with both ends."""
     out = np.empty_like(block)
     points = table.shape[0] - 1
     for n in range(block.shape[0]):

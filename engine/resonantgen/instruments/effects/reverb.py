@@ -1,9 +1,9 @@
 """A feedback delay network.
 
-Eight delay lines, mixed by a Hadamard matrix, each with the gain and the one-pole filter that give the same decay time in
-all of them (J.-M. Jot and A. Chaigne, "Digital delay networks for designing artificial reverberators", AES 90, 1991). Two
-all-passes a side spread what comes in (M. Schroeder, "Natural sounding artificial reverberation", JAES 10, 1962), and every
-line's length moves a little so that no tone rings.
+Eight delay lines, mixed by a Hadamard matrix, each with the gain and the one-pole filter that give the same decay time
+in all of them (J.-M. Jot and A. Chaigne, "Digital delay networks for designing artificial reverberators", AES 90,
+1991). Two all-passes a side spread what comes in (M. Schroeder, "Natural sounding artificial reverberation", JAES 10,
+1962), and every line's length moves a little so that no tone rings.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def _run_reverb(
 ) -> Samples:
     """`block` is what is sent, `dry` what it is added to, both [frames, 2].
 
-    Rings: `lines` [longest, 8] with room for the sway, `spread` [longest, side * stage], `wait` [predelay + 1, 2]; `place`
-    holds the rings' positions: lines, spread, wait. `turn` is the cosine and sine of the sway.
+    Rings: `lines` [longest, 8] with room for the sway, `spread` [longest, side * stage], `wait` [predelay + 1, 2];
+    `place` holds the rings' positions: lines, spread, wait. `turn` is the cosine and sine of the sway.
     """
     out = np.empty_like(dry)
     size, spread_size, wait_size = lines.shape[0], spread.shape[0], wait.shape[0]
@@ -136,7 +136,7 @@ class ReverbEffect:
     def of(cls, insert: inserts.Reverb, tempo: TempoMap) -> ReverbEffect:
         rate = tempo.sample_rate
         lengths = np.array([round(seconds * insert.size * rate) | 1 for seconds in LINE_SECONDS])
-        # A round through a line takes its length off the decay: 60 dB in `decay_seconds`, faster at the top of the spectrum.
+        # Each round through a line takes off what its length asks for: 60 dB in `decay_seconds`, sooner at the top.
         gains = 10 ** (-3 * lengths / (insert.decay_seconds * rate))
         top = gains ** (1 / insert.high_decay - 1)
         poles = (1 - top) / (1 + top)

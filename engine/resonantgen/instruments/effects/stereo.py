@@ -26,8 +26,8 @@ class WidthState:
 class WidthEffect:
     """See `inserts.Width`.
 
-    What is there is widened by raising the side; to that is added a side made of the middle by all-passes, so that a mono
-    sound widens too (M. Gerzon, "Signal processing for simulating realistic stereo images", AES 93, 1992).
+    What is there is widened by raising the side; to that is added a side made of the middle by all-passes, so that a
+    mono sound widens too (M. Gerzon, "Signal processing for simulating realistic stereo images", AES 93, 1992).
     """
 
     amount: float
