@@ -24,21 +24,33 @@ def no_progress(progress: Progress) -> None:
     """For those who do not ask how far it is."""
 
 
+def make_takes(
+    job: Job,
+    standing: Standing,
+    studio: Studio,
+    numbers: Mapping[Role, int],
+    add_audio: Callable[[bytes], str],
+    on_progress: OnProgress = no_progress,
+) -> list[Take]:
+    """Compose, render and store a job's tracks.
+
+    `numbers` are those that the new takes get; `add_audio` stores a WAV file and gives its hash. It and `on_progress`
+    are called in this thread only.
+    """
+    return _Production(job, standing, studio, numbers, on_progress).make(add_audio)
+
+
 @dataclass(frozen=True, slots=True)
-class Production:
-    """A job, and what it takes to do it. `numbers` are those that the new takes get."""
+class _Production:
+    """A job, and what it takes to do it."""
 
     job: Job
     standing: Standing
-    numbers: Mapping[Role, int]
     studio: Studio
-    on_progress: OnProgress = no_progress
+    numbers: Mapping[Role, int]
+    on_progress: OnProgress
 
     def make(self, add_audio: Callable[[bytes], str]) -> list[Take]:
-        """Compose, render and store the job's tracks. `add_audio` stores a WAV file and gives its hash.
-
-        It and `on_progress` are called in this thread only.
-        """
         job = self.job
         chords = self.studio.chords(job.settings, job.staying)
         heard = dict(job.staying)

@@ -25,7 +25,7 @@ from resonantgen.music.time import Meter
 from resonantgen.prompt.intent import Intent
 from resonantgen.session import history
 from resonantgen.session.jobs import NEW_SEEDS, Job, Standing, generation, parse_role, regeneration
-from resonantgen.session.produce import OnProgress, Production, compose, no_progress, render_wav
+from resonantgen.session.produce import OnProgress, compose, make_takes, no_progress, render_wav
 from resonantgen.session.settings import Options
 from resonantgen.session.store import DATABASE, Store
 from resonantgen.session.studio import Studio
@@ -295,7 +295,7 @@ class Session:
     def _perform(self, command: str, job: Job, standing: Standing, on_progress: OnProgress) -> Result:
         numbers = {role: len(self._store.take_ids(role)) + 1 for role in job.parts}
         try:
-            takes = Production(job, standing, numbers, self._studio, on_progress).make(self._store.add_audio)
+            takes = make_takes(job, standing, self._studio, numbers, self._store.add_audio, on_progress)
             states = self._project.tracks
             changed = {take.role: states[take.role].moved_to(take.id) for take in takes}
             changed |= {role: states[role].moved_to(None) for role in job.removed}

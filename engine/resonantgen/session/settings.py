@@ -20,7 +20,6 @@ from resonantgen.music.time import MAX_TEMPO_BPM, MIN_TEMPO_BPM, Meter, check_ba
 from resonantgen.prompt.intent import Attributes, Intent, RoleIntent
 from resonantgen.session.values import Part, Settings, Take
 
-DEFAULT_STYLE = "pop"  # for words that name none and suggest none
 DEFAULT_SAMPLE_RATE = 48_000
 MAX_TRANSPOSE_SEMITONES = 24
 
@@ -59,7 +58,9 @@ def first_settings(intent: Intent, options: Options, seed: int, beside: Settings
 
     Raises BadValue for a number of bars that cannot be made.
     """
-    style_id = intent.style or (beside.style if beside else DEFAULT_STYLE)
+    from resonantgen.prompt.understanding import suggested_style  # imported here: it loads the lexicon
+
+    style_id = intent.style or (beside.style if beside else suggested_style(intent))
     plan = make_plan(
         load_style(style_id),
         intent.mood,
