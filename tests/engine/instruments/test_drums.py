@@ -203,6 +203,21 @@ def test_attack_softens_and_release_lengthens(kit_id: str) -> None:
         assert short < usual < long, piece
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    kit_id=st.sampled_from(KITS),
+    piece=st.sampled_from(PIECES),
+    macros=st.builds(Macros, *[st.sampled_from((-1.0, 0.0, 1.0))] * 6),
+    velocity=st.sampled_from((1 / 127, 0.5, 1.0)),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_no_setting_breaks_a_stroke(kit_id: str, piece: DrumPiece, macros: Macros, velocity: float, seed: int) -> None:
+    samples = stroke(kit_id, piece, velocity, seed, macros)
+    assert np.all(np.isfinite(samples))
+    assert 1e-6 < np.abs(samples).max() < 8.0
+    assert np.any(samples[:2]) and not np.any(samples[-1])
+
+
 @every_kit
 def test_lows_stay_mono_and_the_sum_does_not_depend_on_width(kit_id: str) -> None:
     toms = events(
