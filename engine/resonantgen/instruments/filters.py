@@ -1,8 +1,8 @@
 """The voice's filter and amplifier: topology-preserving filters (Zavalishin, "The Art of VA Filter Design", 2012).
 
-The state-variable filter keeps its state in integrators, so its cutoff may move every frame without clicks or blow-ups;
-24 dB is two of them in series. The ladder is four one-pole filters in a zero-delay feedback loop with a saturator in it,
-which is what makes an acid line squelch rather than whistle.
+The state-variable filter keeps its state in integrators, so its cutoff may move every frame without clicks or
+blow-ups; 24 dB is two of them in series. The ladder is four one-pole filters in a zero-delay feedback loop with a
+saturator in it, which is what makes an acid line squelch rather than whistle.
 """
 
 from __future__ import annotations
@@ -22,8 +22,16 @@ KINDS = {
     "bandpass12": BANDPASS12,
     "ladder": LADDER,
 }
-STATES = 4  # numbers a channel's filter remembers
+STATES = 6  # numbers a channel's filter remembers
+SOFTNESS = 0.1  # the ladder bends at one over the root of this
 STEEP = 1.848  # damping of the first of two sections in series whose product is maximally flat at no resonance
+
+
+def at_rest(channels: int) -> NDArray[np.float64]:
+    """The state of a filter that has heard nothing, [channels, STATES]."""
+    state = np.zeros((channels, STATES))
+    state[:, 5] = 1.0
+    return state
 
 
 @kernel
@@ -39,19 +47,24 @@ def state_variable(value: float, g: float, damping: float, first: float, second:
 
 @kernel
 def ladder(value: float, g: float, feedback: float, state: NDArray[np.float64]) -> float:
-    """One frame of a four-pole ladder, solved for its zero-delay loop; the loop's input saturates softly."""
+    """One frame of a four-pole ladder, solved for its zero-delay loop, whose input saturates softly.
+
+    The saturator is antialiased as in `tone.py`; state[4] is what it was given last, state[5] the root of that.
+    """
     rest = 1.0 / (1.0 + g)
     pole = g * rest
     power = pole * pole
     scale = 1.0 / (1.0 + feedback * power * power)
     held = rest * (state[3] + pole * state[2] + power * (state[1] + pole * state[0]))
     pushed = (value * (1.0 + feedback) - feedback * held) * scale
-    signal = pushed / np.sqrt(1.0 + 0.25 * pushed * pushed)
+    root = np.sqrt(1.0 + SOFTNESS * pushed * pushed)
+    signal = (pushed + state[4]) / (root + state[5])
+    state[4], state[5] = pushed, root
     for stage in range(4):
         moved = (signal - state[stage]) * pole
         signal = moved + state[stage]
         state[stage] = signal + moved
-    return signal
+    return float(signal)
 
 
 @kernel

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from msgspec.structs import replace
 
 from resonantgen.instruments.base import Macros
-from resonantgen.instruments.patch import Envelope, Filter, Modes, Operator, Patch, String, Tone
+from resonantgen.instruments.patch import Envelope, Filter, Modes, Operator, Oscillator, Patch, String, Tone
+
+RICHER_OCTAVES = 1.5  # by which brightness at 1 doubles the waves beside a sine
+LEAN = 0.8  # power of a partial's number by which brightness at 1 raises it
+DRIVE_CURVE = 0.6  # power of the drive macro
+MODULATION = 0.7  # octaves of modulation index for an octave of brightness
 
 
 def with_macros(patch: Patch, macros: Macros) -> Patch:
@@ -29,6 +35,7 @@ def with_macros(patch: Patch, macros: Macros) -> Patch:
     return replace(
         patch,
         amplitude=envelope(patch.amplitude),
+        oscillators=_oscillators(patch.oscillators, macros.brightness),
         operators=_operators(patch.operators, opened, lasting),
         string=patch.string and _string(patch.string, opened, lasting),
         modes=patch.modes and _modes(patch.modes, opened, lasting),
@@ -37,17 +44,39 @@ def with_macros(patch: Patch, macros: Macros) -> Patch:
     )
 
 
-def _operators(operators: Sequence[Operator], opened: float, lasting: float) -> list[Operator]:
-    """Modulators follow brightness by half an octave of index an octave, carriers only last longer."""
+def _oscillators(oscillators: Sequence[Oscillator], brightness: float) -> list[Oscillator]:
+    """Beside a sine, the richer waves grow; a wave of harmonics leans towards its upper ones."""
+    beside_sine = any(oscillator.wave == "sine" for oscillator in oscillators)
+    richer = 2.0 ** (RICHER_OCTAVES * brightness) if beside_sine else 1.0
     return [
         replace(
-            operator,
-            level=_within(operator.level * (opened**0.5 if operator.to >= 0 else 1.0), 0.0, 20.0),
-            feedback=_within(operator.feedback * opened**0.5, 0.0, 3.0),
-            envelope=replace(operator.envelope, decay_s=_within(operator.envelope.decay_s * lasting, 0.005, 30.0)),
+            oscillator,
+            level=oscillator.level if oscillator.wave == "sine" else _within(oscillator.level * richer, 0.0, 1.0),
+            harmonics=_leaning(oscillator.harmonics, range(1, len(oscillator.harmonics) + 1), brightness),
         )
-        for operator in operators
+        for oscillator in oscillators
     ]
+
+
+def _leaning(levels: Sequence[float], ratios: Sequence[float], brightness: float) -> list[float]:
+    """Levels of partials, those above the first raised or lowered the more the higher they are."""
+    return [level * ratio ** (LEAN * brightness) for level, ratio in zip(levels, ratios, strict=True)]
+
+
+def _operators(operators: Sequence[Operator], opened: float, lasting: float) -> list[Operator]:
+    """Modulators and carriers above the fundamental grow with brightness; all last longer with release."""
+    moved = []
+    for operator in operators:
+        grown = opened**MODULATION if operator.to >= 0 else max(1.0, operator.ratio) ** math.log2(opened)
+        moved.append(
+            replace(
+                operator,
+                level=_within(operator.level * grown, 0.0, 20.0),
+                feedback=_within(operator.feedback * opened**MODULATION, 0.0, 3.0),
+                envelope=replace(operator.envelope, decay_s=_within(operator.envelope.decay_s * lasting, 0.005, 30.0)),
+            )
+        )
+    return moved
 
 
 def _string(string: String, opened: float, lasting: float) -> String:
@@ -62,6 +91,7 @@ def _string(string: String, opened: float, lasting: float) -> String:
 def _modes(modes: Modes, opened: float, lasting: float) -> Modes:
     return replace(
         modes,
+        levels=[min(1.0, level) for level in _leaning(modes.levels, modes.ratios, math.log2(opened))],
         hardness_hz=_within(modes.hardness_hz * opened, 100.0, 20_000.0),
         decay_s=_within(modes.decay_s * lasting, 0.02, 60.0),
     )
@@ -76,7 +106,8 @@ def _filter(settings: Filter, opened: float, lasting: float) -> Filter:
 
 
 def _tone(tone: Tone, patch: Patch, macros: Macros) -> Tone:
-    drive = patch.macros.drive_db * (macros.drive if macros.drive > 0.0 else 0.5 * macros.drive)
+    # The first decibels of gain only come near the curve's bend, so that a positive macro sets out quickly.
+    drive = patch.macros.drive_db * (macros.drive**DRIVE_CURVE if macros.drive > 0.0 else 0.5 * macros.drive)
     return replace(
         tone,
         drive_db=_within(tone.drive_db + drive, -60.0, 60.0),

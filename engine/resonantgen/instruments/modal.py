@@ -1,7 +1,7 @@
 """Struck bodies as banks of decaying partials: piano strings, bars, bells, combs.
 
-Each partial is a complex number that turns and shrinks. A tick of it is that number times the partial's first 32 powers,
-which the compiler turns into vector code; then it is moved on by the 32nd.
+Each partial is a complex number that turns and shrinks. A tick of it is that number times the partial's first 32
+powers, which the compiler turns into vector code; then it is moved on by the 32nd.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What moves within a note: envelopes, glide, vibrato, tremolo, wobble, pulse width.
 
-Everything is a closed function of the time since the note began, because a note's length is known when it starts. It is
-evaluated once a tick (32 frames of the voice's own age) and read by the audio kernels, which interpolate; so no modulation
-has state, and none can depend on where a block begins.
+Everything is a closed function of the time since the note began, because a note's length is known when it starts. It
+is evaluated once a tick (32 frames of the voice's own age) and read by the audio kernels, which interpolate; so no
+modulation has state, and none can depend on where a block begins.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ ATTACK, DECAY, SUSTAIN, RELEASE, START = range(5)
 AMPLITUDE, FILTER, NOISE = range(3)
 
 FALL = 6.907755  # a decay's "seconds" are those in which it falls by 60 dB
+KNEE_S = 0.005  # in which a release gathers speed
 CURVE = 1.8  # how much faster an attack begins than it ends
 
 
@@ -72,10 +73,12 @@ def envelope_at(shape: NDArray[np.float64], time_s: float, hold_s: float) -> flo
         fallen = np.exp(-FALL * (held_s - shape[ATTACK]) / shape[DECAY])
         level = shape[SUSTAIN] + (1.0 - shape[SUSTAIN]) * fallen
     if time_s > hold_s:
-        part = (time_s - hold_s) / shape[RELEASE]
-        end = np.exp(-FALL)
-        level *= max(0.0, (np.exp(-FALL * part) - end) / (1.0 - end)) if part < 1.0 else 0.0
-    return level
+        since_s = time_s - hold_s
+        # It begins with no slope: a kink in the level would click.
+        fallen = np.exp(-FALL * since_s * since_s / ((since_s + KNEE_S) * shape[RELEASE]))
+        end = np.exp(-FALL * shape[RELEASE] / (shape[RELEASE] + KNEE_S))
+        level *= (fallen - end) / (1.0 - end) if since_s < shape[RELEASE] else 0.0
+    return float(level)
 
 
 @kernel
@@ -83,10 +86,10 @@ def wave_at(shape: float, cycles: float) -> float:
     """A low-frequency wave from -1 to 1, highest where a bar begins."""
     part = cycles - np.floor(cycles)
     if shape == 1.0:
-        return abs(4.0 * part - 2.0) - 1.0
+        return float(abs(4.0 * part - 2.0) - 1.0)
     if shape == 2.0:
-        return 1.0 - 2.0 * part if part < 0.9 else -0.8 + 18.0 * (part - 0.9)
-    return np.cos(2.0 * np.pi * part)
+        return float(1.0 - 2.0 * part if part < 0.9 else -0.8 + 18.0 * (part - 0.9))
+    return float(np.cos(2.0 * np.pi * part))
 
 
 @kernel

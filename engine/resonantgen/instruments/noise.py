@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from resonantgen.instruments.jit import kernel
 
 TICK = 32
+SILENT = 1e-5  # noise below -100 dB is left out
 
 
 @kernel
@@ -30,6 +31,8 @@ def add_noise(
     for tick in range(frames // TICK):
         loud = envelope[tick] * level
         slope = (envelope[tick + 1] - envelope[tick]) * level / TICK
+        if max(envelope[tick], envelope[tick + 1]) < SILENT:
+            continue
         for frame in range(tick * TICK, (tick + 1) * TICK):
             for channel in range(channels):
                 seed[channel] = (seed[channel] * 1664525 + 1013904223) & 0xFFFFFFFF

@@ -1,8 +1,9 @@
-"""Band-limited oscillators: a wave is a set of tables, each with only the harmonics that fit below half the sample rate.
+"""Band-limited oscillators: a wave is a set of tables, each with only the harmonics that fit below Nyquist.
 
-Tables are a third of an octave apart, so a tone keeps all but the harmonics in the last third below Nyquist, and a change
-of table while the pitch moves cannot be heard. With 4,096 points and at most 1,024 harmonics, linear interpolation leaves
-no alias above -70 dB of a saw's fundamental (docs/decisions/0030). Phases are 32-bit fixed point: they wrap exactly.
+Tables are a third of an octave apart, so a tone keeps all but the harmonics in the last third below Nyquist, and a
+change of table while the pitch moves cannot be heard. With 4,096 points and at most 1,024 harmonics, linear
+interpolation leaves no alias above -80 dB of a saw's fundamental (docs/decisions/0030). Phases are 32-bit fixed point:
+they wrap exactly.
 """
 
 from __future__ import annotations

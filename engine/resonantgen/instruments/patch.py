@@ -7,6 +7,7 @@ sources together: oscillators, operators (FM), a plucked string, a bank of modes
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -14,7 +15,7 @@ from msgspec import Meta, Struct
 from resonantgen.errors import BadValue, PresetError
 from resonantgen.instruments.effects.inserts import Inserts
 from resonantgen.music.notes import Role
-from resonantgen.presets import load_preset, presets_folder
+from resonantgen.presets import line_of, load_preset, presets_folder
 
 Unit = Annotated[float, Meta(ge=0.0, le=1.0)]
 Bipolar = Annotated[float, Meta(ge=-1.0, le=1.0)]
@@ -34,6 +35,14 @@ class Envelope(Struct, frozen=True, forbid_unknown_fields=True):
     decay_s: Annotated[float, Meta(ge=0.005, le=30.0)] = 1.0
     sustain: Unit = 1.0
     release_s: Annotated[float, Meta(ge=0.01, le=20.0)] = 0.15
+
+
+class Shape(Struct, frozen=True, forbid_unknown_fields=True):
+    """Attack, decay and sustain of one operator; the amplitude's release ends it with the note."""
+
+    attack_s: Annotated[float, Meta(ge=0.0005, le=10.0)] = 0.001
+    decay_s: Annotated[float, Meta(ge=0.005, le=30.0)] = 1.0
+    sustain: Unit = 1.0
 
 
 class Oscillator(Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,10 +68,8 @@ class Operator(Struct, frozen=True, forbid_unknown_fields=True):
     to: Annotated[int, Meta(ge=-1, le=4)] = -1
     feedback: Annotated[float, Meta(ge=0.0, le=3.0)] = 0.0  # radians
     velocity: Unit = 0.0  # how much of the level hangs on velocity
-    key_scaling: Annotated[float, Meta(ge=0.0, le=3.0)] = (
-        0.0  # how fast a modulator weakens above middle C: halves an octave at 1
-    )
-    envelope: Envelope = Envelope()
+    key_scaling: Annotated[float, Meta(ge=0.0, le=3.0)] = 0.0  # of a modulator: halves it an octave up at 1
+    envelope: Shape = Shape()
 
 
 class String(Struct, frozen=True, forbid_unknown_fields=True):
@@ -184,7 +191,7 @@ class MacroRanges(Struct, frozen=True, forbid_unknown_fields=True):
 
     brightness_octaves: Annotated[float, Meta(ge=0.0, le=4.0)] = 1.5  # of filter, hammer, pluck
     brightness_db: Annotated[float, Meta(ge=0.0, le=24.0)] = 8.0  # of tilt
-    drive_db: Annotated[float, Meta(ge=0.0, le=48.0)] = 30.0
+    drive_db: Annotated[float, Meta(ge=0.0, le=60.0)] = 40.0
     release_factor: Annotated[float, Meta(ge=1.0, le=10.0)] = 3.0
     attack_factor: Annotated[float, Meta(ge=1.0, le=20.0)] = 4.0
     attack_s: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.06  # added at 1
@@ -234,11 +241,28 @@ def load_patch(role: Role, patch_id: str) -> Patch:
         known = ", ".join(sorted(p.stem for p in folder.glob("*.toml")))
         raise BadValue(f'There is no {role.value} instrument "{patch_id[:40]}". Known: {known}.')
     patch = load_preset(path, Patch)
+    check_patch(patch, path)
+    return patch
+
+
+def check_patch(patch: Patch, path: Path) -> None:
+    """Check what no single value shows. Raises PresetError."""
+
+    def wrong(keys: list[str | int], message: str) -> PresetError:
+        line = line_of(path.read_text(encoding="utf-8"), keys)
+        return PresetError(f"{path}:{line}: {'.'.join(map(str, keys)) or 'file'}: {message}")
+
+    if not (patch.oscillators or patch.operators or patch.string or patch.modes or patch.noise):
+        raise wrong([], "a patch needs a sound source: oscillators, operators, string, modes or noise.")
+    for number, oscillator in enumerate(patch.oscillators):
+        if (oscillator.wave == "harmonics") != any(oscillator.harmonics):
+            raise wrong(
+                ["oscillators", number, "harmonics"], 'amplitudes belong to the wave "harmonics", and to it only.'
+            )
     for number, operator in enumerate(patch.operators):
         if operator.to >= number:
-            raise PresetError(f"{path}:1: operators.{number}.to: an operator can only modulate an earlier one, or -1.")
-    if not (patch.oscillators or patch.operators or patch.string or patch.modes or patch.noise):
-        raise PresetError(
-            f"{path}:1: file: a patch needs a sound source: oscillators, operators, string, modes or noise."
-        )
-    return patch
+            raise wrong(["operators", number, "to"], "an operator can only modulate an earlier one, or be heard (-1).")
+    if patch.modes and len(patch.modes.levels) != len(patch.modes.ratios):
+        raise wrong(["modes", "levels"], "there must be one level for each ratio.")
+    if patch.pitch.glide_s > 0.0 and (patch.string or patch.modes):
+        raise wrong(["pitch", "glide_s"], "strings and modes have a fixed pitch and cannot glide.")

@@ -17,7 +17,7 @@ from resonantgen.instruments.voice import TICK, Voice, VoiceSettings
 
 BLOCK_FRAMES = 4096  # rendered at a time, so that memory stays small however long a block is asked for
 REST_S = 0.5  # for which the filters after the voices may ring
-CLEAN_DB = -20.0  # drive at or below this is left out
+CLEAN_DB = -18.0  # drive at or below this is left out
 DC_HZ = 5.0  # below which nothing passes
 USUAL_PEAK = 0.25  # the level at which drive changes the tone and not the loudness
 

@@ -2,9 +2,9 @@
 
 Low cut, drive, resonances of a body, mouth or loudspeaker, tilt, high cut, width, and a bass that is mono.
 The saturator is y = x / sqrt(1 + x^2), antialiased by its antiderivative (Parker, Zavalishin, Le Bivic, "Reducing the
-aliasing of nonlinear waveshaping using continuous-time convolution", DAFx-16). For this curve the difference quotient of
-the antiderivative sqrt(1 + x^2) has the closed form (x1 + x0) / (sqrt(1 + x1^2) + sqrt(1 + x0^2)): no division by small
-differences. Averaging two frames that way dulls the treble; one pole makes up for it.
+aliasing of nonlinear waveshaping using continuous-time convolution", DAFx-16). For this curve the difference quotient
+of the antiderivative sqrt(1 + x^2) has the closed form (x1 + x0) / (sqrt(1 + x1^2) + sqrt(1 + x0^2)): no division by
+small differences. Averaging two frames that way dulls the treble; one pole makes up for it.
 """
 
 from __future__ import annotations

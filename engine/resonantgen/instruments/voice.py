@@ -19,6 +19,7 @@ from resonantgen.instruments.patch import Envelope, Oscillator, Patch
 TICK = modulation.TICK
 MIDDLE_C = 60.0
 USUAL_VELOCITY = 0.8  # at which a patch sounds as its file says
+HELD_S = 1e6  # the release of what only the amplitude ends
 CHOKE_S = 0.006  # in which a note gives way to the next in a mono patch
 NO_TABLES: oscillators.Tables = np.zeros((0, oscillators.LEVELS, oscillators.TABLE_SIZE + 1), np.float32)
 WOBBLE_SHAPES = {"sine": 0.0, "triangle": 1.0, "saw": 2.0}
@@ -66,9 +67,11 @@ class VoiceSettings:
             patch.amplitude,
             patch.filter.envelope if patch.filter else Envelope(),
             patch.noise.envelope if patch.noise else Envelope(),
-            *(operator.envelope for operator in patch.operators),
         ]
-        envelopes = np.array([[s.attack_s, s.decay_s, s.sustain, s.release_s, 0.0] for s in shapes])
+        rows = [[s.attack_s, s.decay_s, s.sustain, s.release_s, 0.0] for s in shapes]
+        for operator in patch.operators:
+            rows.append([operator.envelope.attack_s, operator.envelope.decay_s, operator.envelope.sustain, HELD_S, 0.0])
+        envelopes = np.array(rows)
         return cls(
             patch, sample_rate, tempo_bpm, channels, _bank(patch.oscillators, channels), envelopes, _modes_of(patch)
         )
@@ -107,9 +110,9 @@ def _modes_of(patch: Patch) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if modes is None:
         return np.zeros(0), np.zeros(0)
     if modes.ratios:
-        return np.array(modes.ratios), np.array(modes.levels + [1.0] * (len(modes.ratios) - len(modes.levels)))
+        return np.array(modes.ratios), np.array(modes.levels)
     number = np.arange(1.0, modes.count + 1)
-    return number, np.abs(np.sin(np.pi * number * modes.position)) if modes.position > 0.0 else np.ones(len(number))
+    return number, np.sin(np.pi * number * modes.position) if modes.position > 0.0 else np.ones(len(number))
 
 
 class Voice:
@@ -126,7 +129,7 @@ class Voice:
         rng = np.random.default_rng(event.seed)
         self._event = event
         self._envelopes = settings.envelopes.copy()
-        self._filter_state = np.zeros((channels, filters.STATES))
+        self._filter_state = filters.at_rest(channels)
         self._phase = np.where(settings.bank.random_phase, rng.integers(0, 1 << 32, len(settings.bank.ratio)), 0)
         self._operator_phase = np.zeros(len(patch.operators))
         self._feedback = np.zeros((len(patch.operators), 2))
@@ -298,7 +301,7 @@ class Voice:
         hardness = modes.hardness_hz * 2.0 ** (2.0 * (event.velocity - USUAL_VELOCITY) + 0.4 * octaves)
         amplitude = modes.level * level * np.exp(-frequency / hardness)
         decay = modes.decay_s * 2.0 ** (-modes.decay_key * octaves) * ratio**-modes.decay_slope
-        heard = (frequency < 0.46 * rate) & (amplitude > 1e-5)
+        heard = (frequency < 0.46 * rate) & (np.abs(amplitude) > 1e-5)
         frequency, amplitude, decay = frequency[heard], amplitude[heard], decay[heard]
         if modes.beating_cents > 0.0:
             apart = 2.0 ** (modes.beating_cents / 1200.0)

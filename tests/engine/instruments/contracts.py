@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+
 from resonantgen.instruments.base import Effect, Instrument, NoteEvent, Samples
 
 # Block sizes in turn, repeated to the end: single frames, primes, powers of two, and a large block.
