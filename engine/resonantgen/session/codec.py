@@ -38,6 +38,6 @@ def decode(text: str, kind: type[T]) -> T:
     """Raises ProjectDamaged for text that is no such value."""
     try:
         return msgspec.json.decode(text, type=kind, dec_hook=_decode_special)
-    except (msgspec.MsgspecError, AssertionError, TypeError) as error:
+    except (msgspec.MsgspecError, AssertionError, TypeError, ArithmeticError) as error:
         detail = str(error).splitlines()[0][:200] if str(error) else "impossible value"
         raise ProjectDamaged(f"The project's database holds a damaged {kind.__name__.lower()} ({detail}).") from None

@@ -67,7 +67,7 @@ def first_settings(intent: Intent, options: Options, seed: int, beside: Settings
         seed,
         tempo_bpm=options.tempo_bpm or intent.tempo_bpm or (beside.tempo_bpm if beside else None),
         meter=options.meter or intent.meter or (beside.meter if beside else None),
-        key=options.key or intent.key or (beside.key if beside else None),
+        key=options.key or intent.key or (_in_mode(beside.key, intent.minor) if beside else None),
         minor=intent.minor,
         bars=options.bars or intent.bars or (beside.bars if beside else None),
     )
@@ -86,9 +86,7 @@ def first_settings(intent: Intent, options: Options, seed: int, beside: Settings
 
 def edited_settings(settings: Settings, intent: Intent, everywhere: bool) -> Settings:
     """What an edit makes of the settings. Style, mood and attributes change only if it reaches every track."""
-    key = intent.key or settings.key
-    if intent.minor is not None and intent.key is None and intent.minor != key.mode.is_minor:
-        key = Key(key.tonic, Mode.MINOR if intent.minor else Mode.MAJOR)
+    key = intent.key or _in_mode(settings.key, intent.minor)
     settings = replace(
         settings,
         tempo_bpm=_scaled(intent.tempo_bpm or settings.tempo_bpm, intent.tempo_factor),
@@ -161,6 +159,13 @@ def check_shared(before: Settings, after: Settings, staying: Mapping[Role, Take]
             f"The {name} cannot become {new} for some tracks only: {' and '.join(tracks)} would stay at {old}. "
             "Do it for all tracks at once, without naming any."
         )
+
+
+def _in_mode(key: Key, minor: bool | None) -> Key:
+    """The key, or the plain minor or major one on its tonic if that is asked for and it is not of that kind."""
+    if minor is None or minor == key.mode.is_minor:
+        return key
+    return Key(key.tonic, Mode.MINOR if minor else Mode.MAJOR)
 
 
 def _scaled(tempo: Fraction, factor: Fraction | None) -> Fraction:
