@@ -126,7 +126,7 @@ class _DrumPart:
     def _level(self, word: str) -> float:
         """How busy a piece is to be, around 0."""
         a = self.attributes
-        level = a.density + 0.3 * a.energy - 0.6 * a.space
+        level = a.density + 0.3 * a.energy - 0.8 * a.space
         level += 0.8 * a.brightness if word in BRIGHT else -0.4 * a.brightness
         if word in DRIVEN:
             level += 0.5 * a.aggression
