@@ -92,11 +92,14 @@ def regeneration(standing: Standing, intent: Intent, role: Role | None, seed: in
     """
     if standing.settings is None:
         raise ProjectError('There is nothing to regenerate yet. Start with: resonantgen generate "dark techno"')
+    if "style" in intent.guessed:
+        # A style that only comes to mind is a start, but no reason to leave the style that is there.
+        intent = replace(intent, style=None, guessed=intent.guessed - {"style"})
     _refuse_locked(intent.removed_roles, standing.locked)
     removed = tuple(r for r in standing.playing if r in intent.removed_roles)
     reached = _reached(standing, intent, role, removed)
     staying = {r: take for r, take in standing.playing.items() if r not in reached and r not in removed}
-    everywhere = role is None and not intent.roles and bool(reached)
+    everywhere = role is None and not _named(intent) and bool(reached)
     settings = edited_settings(standing.settings, intent, everywhere)
     check_shared(standing.settings, settings, staying, standing.locked)
 
@@ -119,11 +122,11 @@ def _reached(standing: Standing, intent: Intent, role: Role | None, removed: Seq
             raise PromptError(f"The words are about {' and '.join(intent.roles)}, the option is about {role.value}.")
         named: tuple[Role, ...] = (role,)
     else:
-        named = intent.roles
+        named = _named(intent)
     _refuse_locked(named, standing.locked)
     if named:
         return [r for r in Role if r in named and r not in removed]
-    if intent.removed_roles and _asks_nothing(replace(intent, removed_roles=frozenset())):
+    if _only_removes(intent):
         if not removed:
             raise PromptError(f"There is no {' and no '.join(sorted(intent.removed_roles))} to leave out.")
         return []
@@ -135,8 +138,14 @@ def _reached(standing: Standing, intent: Intent, role: Role | None, removed: Seq
     return reached
 
 
-def _asks_nothing(intent: Intent) -> bool:
-    return replace(intent, text="", not_understood=()) == Intent("")
+def _named(intent: Intent) -> tuple[Role, ...]:
+    """The tracks that the words are about, but for those that they only want to be gone."""
+    return tuple(role for role in intent.roles if role not in intent.removed_roles)
+
+
+def _only_removes(intent: Intent) -> bool:
+    rest = replace(intent, text="", roles=(), removed_roles=frozenset(), not_understood=(), guessed=frozenset())
+    return bool(intent.removed_roles) and rest == Intent("")
 
 
 def _refuse_locked(roles: Sequence[Role] | frozenset[Role], locked: frozenset[Role]) -> None:

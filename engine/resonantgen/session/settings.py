@@ -67,7 +67,7 @@ def first_settings(intent: Intent, options: Options, seed: int, beside: Settings
         seed,
         tempo_bpm=options.tempo_bpm or intent.tempo_bpm or (beside.tempo_bpm if beside else None),
         meter=options.meter or intent.meter or (beside.meter if beside else None),
-        key=options.key or intent.key or (_in_mode(beside.key, intent.minor) if beside else None),
+        key=options.key or intent.key or (beside.key if beside else None),
         minor=intent.minor,
         bars=options.bars or intent.bars or (beside.bars if beside else None),
     )
@@ -76,7 +76,7 @@ def first_settings(intent: Intent, options: Options, seed: int, beside: Settings
         mood=intent.mood,
         tempo_bpm=options.tempo_bpm or _scaled(plan.tempo_bpm, intent.tempo_factor),
         meter=plan.meter,
-        key=options.key or plan.key.transposed(intent.transpose_semitones),
+        key=options.key or _asked_key(plan.key, intent),
         bars=plan.bars,
         sample_rate=options.sample_rate or (beside.sample_rate if beside else DEFAULT_SAMPLE_RATE),
         seed=seed,
@@ -86,12 +86,11 @@ def first_settings(intent: Intent, options: Options, seed: int, beside: Settings
 
 def edited_settings(settings: Settings, intent: Intent, everywhere: bool) -> Settings:
     """What an edit makes of the settings. Style, mood and attributes change only if it reaches every track."""
-    key = intent.key or _in_mode(settings.key, intent.minor)
     settings = replace(
         settings,
         tempo_bpm=_scaled(intent.tempo_bpm or settings.tempo_bpm, intent.tempo_factor),
         meter=intent.meter or settings.meter,
-        key=key.transposed(intent.transpose_semitones),
+        key=_asked_key(settings.key, intent),
         bars=check_bars(intent.bars or settings.bars),
     )
     if not everywhere:
@@ -161,11 +160,15 @@ def check_shared(before: Settings, after: Settings, staying: Mapping[Role, Take]
         )
 
 
-def _in_mode(key: Key, minor: bool | None) -> Key:
-    """The key, or the plain minor or major one on its tonic if that is asked for and it is not of that kind."""
-    if minor is None or minor == key.mode.is_minor:
-        return key
-    return Key(key.tonic, Mode.MINOR if minor else Mode.MAJOR)
+def _asked_key(key: Key, intent: Intent) -> Key:
+    """The key that the words name, otherwise this one in the mode that they name; moved as far as they say."""
+    if intent.key is not None:
+        key = intent.key
+    elif intent.mode is not None:
+        key = Key(key.tonic, intent.mode)
+    elif intent.minor is not None and intent.minor != key.mode.is_minor:
+        key = Key(key.tonic, Mode.MINOR if intent.minor else Mode.MAJOR)
+    return key.transposed(intent.transpose_semitones)
 
 
 def _scaled(tempo: Fraction, factor: Fraction | None) -> Fraction:

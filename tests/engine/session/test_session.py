@@ -222,7 +222,7 @@ def test_tracks_can_be_built_up_one_after_the_other(tmp_path: Path) -> None:
 
 def test_without_melody_removes_it_and_nothing_else(session: Session) -> None:
     before = ids(session)
-    result = session.regenerate(words(removed_roles=frozenset({Role.MELODY})))
+    result = session.regenerate(words(roles=(Role.MELODY,), removed_roles=frozenset({Role.MELODY})))
     assert result.changed == {Role.MELODY: None}
     assert ids(session) == {name: take for name, take in before.items() if name != "melody"}
     with pytest.raises(PromptError, match="no melody to leave out"):
@@ -248,6 +248,20 @@ def test_a_style_word_for_one_track_leaves_the_sessions_style(session: Session) 
     assert session.playing[Role.BASS].recipe.part.style == "jazz"
     session.regenerate(words(style="funk"))
     assert session.settings is not None and session.settings.style == "funk"
+
+
+def test_a_guessed_style_does_not_move_an_edit(session: Session) -> None:
+    session.regenerate(words(style="lo_fi", mood="calm", guessed=frozenset({"style"})))
+    take = session.playing[Role.BASS]
+    assert (take.recipe.part.style, take.recipe.part.mood) == ("techno", "calm")
+
+
+def test_darker_without_melody_reaches_what_is_left(session: Session) -> None:
+    # The prompt's understanding names removed tracks among its roles.
+    gone = {"roles": (Role.MELODY,), "removed_roles": frozenset({Role.MELODY})}
+    session.regenerate(words(attributes=step(brightness=-0.5), **gone))
+    assert list(session.playing) == [Role.DRUMS, Role.BASS, Role.HARMONY]
+    assert {take.recipe.part.attributes.brightness for take in session.playing.values()} == {-0.5}
 
 
 def test_words_and_option_about_different_tracks_are_refused(session: Session) -> None:

@@ -16,7 +16,7 @@ from resonantgen.generators.style import load_style, style_ids
 from resonantgen.instruments.base import Macros
 from resonantgen.instruments.catalog import catalog
 from resonantgen.music.notes import Role
-from resonantgen.music.theory import Key
+from resonantgen.music.theory import Key, Mode
 from resonantgen.music.time import Meter
 from resonantgen.prompt.intent import ATTRIBUTES, Attributes, Intent, RoleIntent
 from resonantgen.session.settings import Options, edited_part, edited_settings, first_part, first_settings
@@ -78,6 +78,12 @@ def test_edits_of_the_key() -> None:
     assert str(edited_settings(before, words(transpose_semitones=5), True).key) == "D dorian"
     assert str(edited_settings(before, words(minor=True), True).key) == "A dorian", "it is minor already"
     assert str(edited_settings(before, words(minor=False), True).key) == "A major"
+    assert str(edited_settings(before, words(minor=True, mode=Mode.PHRYGIAN), True).key) == "A phrygian"
+
+
+def test_a_mode_without_a_tonic_leaves_the_tonic_to_the_style() -> None:
+    assert settled(words(minor=True, mode=Mode.DORIAN)).key.mode is Mode.DORIAN
+    assert settled(words(mode=Mode.DORIAN), Options.parse(key="C major")).key == Key.parse("C major")
 
 
 def test_only_an_edit_of_everything_changes_style_mood_and_attributes() -> None:
