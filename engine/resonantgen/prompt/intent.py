@@ -9,7 +9,7 @@ from fractions import Fraction
 from types import MappingProxyType
 
 from resonantgen.music.notes import Role
-from resonantgen.music.theory import Key
+from resonantgen.music.theory import Key, Mode
 from resonantgen.music.time import Meter
 
 
@@ -79,15 +79,17 @@ class RoleIntent:
     transpose_semitones: int = 0  # relative
     exclusions: frozenset[str] = frozenset()  # drum pieces (DrumPiece.word) that must not sound
     inclusions: frozenset[str] = frozenset()  # drum pieces asked for again or in particular ("with a ride")
+    words: tuple[str, ...] = ()  # the words behind the levels among `attributes`, to show: "driving"
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
     """What a prompt means. What it does not mention is None or empty.
 
-    `attributes` are meant for every track that the prompt reaches; `by_role` for that role on top. `roles` are the roles
-    that the prompt names in order to change them: empty means every unlocked track. `removed_roles` are those it does not
-    want at all ("without melody"). `not_understood` are its words that led to nothing, in order.
+    `attributes` are meant for every track that the prompt reaches; `by_role` for that role on top. `roles` are the
+    roles that the prompt names in order to change them: empty means every unlocked track. `removed_roles` are those it
+    does not want at all ("without melody"); they are among `roles` too. `not_understood` are its words that led to
+    nothing, in order. `guessed` tells which of "style" and "mood" no word named: text embeddings found what is nearest.
     """
 
     text: str
@@ -98,6 +100,7 @@ class Intent:
     tempo_factor: Fraction | None = None  # "faster", "slower": relative to the current tempo
     key: Key | None = None
     minor: bool | None = None  # "in minor", "major key": a mode without a tonic
+    mode: Mode | None = None  # the same, in full: "in dorian"
     transpose_semitones: int = 0  # of everything, relative: "up a fourth"
     meter: Meter | None = None
     bars: int | None = None
@@ -105,3 +108,4 @@ class Intent:
     removed_roles: frozenset[Role] = frozenset()
     by_role: Mapping[Role, RoleIntent] = field(default_factory=lambda: MappingProxyType({}))
     not_understood: tuple[str, ...] = ()
+    guessed: frozenset[str] = frozenset()

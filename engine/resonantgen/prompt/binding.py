@@ -1,0 +1,86 @@
+"""Lets neighbouring clauses share roles and descriptions, as English does without saying them twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from resonantgen.prompt.clauses import Action, Bindable, Clause, Description, Target
+
+_JOINED = ("joins", "pause")
+
+
+def bind(clauses: Sequence[Clause]) -> None:
+    """Complete the clauses in place, each rule over all of them."""
+    _actions_continue(clauses)
+    _descriptions_wait_for_a_role(clauses)
+    _targets_wait_for_a_description(clauses)
+    _descriptions_continue(clauses)
+
+
+def _actions_continue(clauses: Sequence[Clause]) -> None:
+    """ "no hats or snare", "keep the drums and the bass", "without kick, snare and claps"."""
+    for start, clause in enumerate(clauses):
+        if not clause.only_targets or clause.targets[-1].action is Action.CHANGE:
+            continue
+        run = start
+        for index in range(start + 1, len(clauses)):
+            following = clauses[index]
+            plain = following.only_targets and all(t.action is Action.CHANGE for t in following.targets)
+            if not plain or following.told or following.lead not in _JOINED:
+                break
+            if following.lead == "joins":
+                run = index
+        for index in range(start + 1, run + 1):
+            action = clause.targets[-1].action
+            clauses[index].targets = [replace(target, action=action) for target in clauses[index].targets]
+
+
+def _descriptions_wait_for_a_role(clauses: Sequence[Clause]) -> None:
+    """ "darker and busier drums", "with a deep, driving bass": the first description is of the role too."""
+    for clause, following in reversed(list(pairwise(clauses))):
+        attributive = following.bound and not following.predicate and not following.article and not following.everything
+        joined = following.lead == "joins" or (following.lead == "pause" and (clause.article or clause.lead == "with"))
+        if clause.only_free and attributive and joined and not following.styles:
+            owner = following.bound[0][0]
+            following.bound = [(owner, what) for what in clause.free] + following.bound
+            clause.free = []
+            following.told |= clause.told
+
+
+def _targets_wait_for_a_description(clauses: Sequence[Clause]) -> None:
+    """ "make the bass and the drums darker": the bass is to be darker too."""
+    for index, clause in enumerate(clauses):
+        if not (clause.predicate and clause.lead == "joins"):
+            continue
+        shared = [what for owner, what in clause.bound if owner is clause.targets[-1]]
+        for earlier in reversed(clauses[:index]):
+            if not (earlier.only_targets and all(t.action is Action.CHANGE for t in earlier.targets)):
+                break
+            earlier.bound = [(target, what) for target in earlier.targets for what in shared]
+            if earlier.lead not in _JOINED:
+                break
+
+
+def _descriptions_continue(clauses: Sequence[Clause]) -> None:
+    """ "make the bass darker and busier" (of the same role), "busier drums and bass" (the same of a second role)."""
+    for before, clause in pairwise(clauses):
+        if clause.only_free and before.predicate and clause.lead in _JOINED:
+            last = before.targets[-1]
+            clause.targets = [Target(last.role, last.item, pieces=last.pieces)]
+            clause.bound = [(clause.targets[0], _carried(before, what)) for what in clause.free]
+            clause.free, clause.predicate = [], True
+        elif clause.only_targets and clause.lead == "joins" and not clause.article and before.bound:
+            steps = [what for _, what in before.bound if isinstance(what, Description) and what.relative]
+            if not before.predicate and clause.targets[0].action is Action.CHANGE:
+                clause.bound = [(target, what) for target in clause.targets for what in steps]
+
+
+def _carried(before: Clause, what: Bindable) -> Bindable:
+    """The "more" of "more dark and aggressive" counts for both."""
+    last = before.bound[-1][1] if before.bound else None
+    if not (isinstance(last, Description) and isinstance(what, Description)):
+        return what
+    carried = last.relative and not last.sense.steps and not what.relative and what.factor == 1.0
+    return replace(what, relative=True, factor=last.factor) if carried else what

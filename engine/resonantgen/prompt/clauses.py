@@ -1,0 +1,376 @@
+"""Groups the items of a prompt into clauses, and finds in each what is said of what.
+
+A clause is a run of words without a pause or a joining word: "dark techno | with driving bass | and no hats". In one, a
+description belongs to the role after it ("driving bass") or else to the role before it ("make the bass darker"), and
+to the whole piece where there is no role. `bind` then lets neighbouring clauses share a role or a description, as in
+"darker and busier drums" or "make the bass and the drums busier".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from fractions import Fraction
+
+from resonantgen.music.notes import Role
+from resonantgen.prompt.intent import Change, clamp
+from resonantgen.prompt.lexicon import (
+    Descriptor,
+    FeelSense,
+    GrammarSense,
+    InstrumentSense,
+    PieceSense,
+    RoleSense,
+    StyleSense,
+    TempoSense,
+)
+from resonantgen.prompt.quantities import Interval
+from resonantgen.prompt.scan import Item, Pause, Unknown
+
+_SLIGHT, _PLAIN, _STRONG = 0.5, 1.0, 1.6
+_MOVING = ("up", "down", "transpose")
+_AMOUNT_OF_SOUND = Descriptor({"density": 0.4, "energy": 0.3})  # "more bass", "less drums"
+_SPEED_OF_NOTES = Descriptor({"density": 0.5})  # "faster hats"
+
+
+class Action(Enum):
+    """What is to happen to a target."""
+
+    CHANGE = auto()
+    REMOVE = auto()
+    KEEP = auto()
+    ONLY = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A role, and what of it is named: a piece of the kit or an instrument."""
+
+    role: Role
+    item: Item
+    action: Action = Action.CHANGE
+    pieces: tuple[str, ...] = ()
+    instrument: str | None = None
+    weak: bool = False
+    sound: bool = False  # one of the role's sounds rather than the role itself
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A descriptor with the words around it taken in: "a bit", "more", "too", "not"."""
+
+    sense: Descriptor
+    item: Item
+    factor: float  # of the sense's amounts
+    relative: bool
+
+    @property
+    def names_mood(self) -> bool:
+        return self.sense.names_mood and not self.relative and self.factor > 0
+
+    def changes(self, levels: Iterable[tuple[str, float]]) -> dict[str, Change]:
+        """Changes of attributes by the sense's amounts."""
+        return {name: Change(round(clamp(v * self.factor), 3), self.relative) for name, v in levels}
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """A step of the tempo: "faster", "a bit slower"."""
+
+    factor: Fraction
+
+
+Bindable = Description | FeelSense | Interval
+
+
+@dataclass
+class Clause:
+    """What one clause says. `bound` says it of a target of the clause, `free` of none."""
+
+    lead: str  # what parts it from the clause before: "", "pause", "joins", "with" or "remove"
+    targets: list[Target] = field(default_factory=list)
+    bound: list[tuple[Target, Bindable]] = field(default_factory=list)
+    free: list[Bindable] = field(default_factory=list)
+    styles: list[tuple[StyleSense, Item, bool]] = field(default_factory=list)  # the last: right before a target
+    speeds: list[Speed] = field(default_factory=list)
+    quantities: list[Item] = field(default_factory=list)
+    unknown: list[Item] = field(default_factory=list)
+    lost: list[Item] = field(default_factory=list)  # known, but nothing can be done about it here
+    told: bool = False  # it has a verb that asks for a change, or a comparative
+    article: bool = False  # it starts with "a" or "the"
+    everything: bool = False  # it names the whole piece: "it", "everything"
+    predicate: bool = False  # its descriptions follow its target: "the bass darker"
+
+    @property
+    def only_targets(self) -> bool:
+        return bool(self.targets) and not (self.bound or self.free or self.styles or self.speeds or self.unknown)
+
+    @property
+    def only_free(self) -> bool:
+        return bool(self.free) and not (self.targets or self.styles or self.everything or self.unknown)
+
+
+@dataclass
+class _Modifiers:
+    """The words before a description that change it."""
+
+    direction: int = 0  # 1 "more", -1 "less"
+    degree: float = _PLAIN
+    too: bool = False
+    negated: bool = False
+    removed: bool = False
+
+
+def split(items: Sequence[Item]) -> list[tuple[str, list[Item]]]:
+    """The items clause by clause, each with what parts it from the one before."""
+    parts: list[tuple[str, list[Item]]] = [("", [])]
+    for item in items:
+        kind = item.meaning.kind if isinstance(item.meaning, GrammarSense) else None
+        if isinstance(item.meaning, Pause) or kind == "joins":
+            lead = "pause" if isinstance(item.meaning, Pause) else "joins"
+            if not parts[-1][1] and parts[-1][0]:  # ", and"
+                parts[-1] = ("joins" if "joins" in (lead, parts[-1][0]) else lead, [])
+            else:
+                parts.append((lead, []))
+        elif kind == "with" or (kind == "remove" and item.text in ("no", "without", "w/o", "minus")):
+            parts.append(("with" if kind == "with" else "remove", [item]))
+        else:
+            parts[-1][1].append(item)
+    return [(lead, run) for lead, run in parts if run]
+
+
+def read_clause(lead: str, items: Sequence[Item]) -> Clause:
+    """What one clause says, on its own."""
+    return _ClauseReader(lead, items).read()
+
+
+class _ClauseReader:
+    """Walks through a clause once; descriptions wait for the next target."""
+
+    def __init__(self, lead: str, items: Sequence[Item]) -> None:
+        self.items = items
+        self.clause = Clause(lead)
+        self.modifiers = _Modifiers()
+        self.action = Action.CHANGE
+        self.waiting: list[Bindable] = []
+        self.verb_direction = 0  # "raise", "lower", "transpose"
+        self.nothing_yet = True
+
+    def read(self) -> Clause:
+        for index, item in enumerate(self.items):
+            self.index = index
+            match item.meaning:
+                case GrammarSense(kind):
+                    self._grammar(kind, item)
+                    continue
+                case Descriptor() as sense:
+                    self._description(sense, item)
+                case RoleSense() | PieceSense() | InstrumentSense():
+                    self._target(item)
+                case StyleSense() as style:
+                    self._style(style, item)
+                case TempoSense(factor):
+                    self._speed(factor, item)
+                case FeelSense() as feel:
+                    self.waiting.append(feel)
+                case Interval() as interval:
+                    self._interval(interval, item)
+                case Unknown():
+                    self.clause.unknown.append(item)
+                case _:
+                    self.clause.quantities.append(item)
+            self.modifiers = _Modifiers()
+            self.nothing_yet = False
+        self._finish()
+        return self.clause
+
+    def _grammar(self, kind: str, item: Item) -> None:
+        modifiers = self.modifiers
+        match kind:
+            case "more" | "add":
+                modifiers.direction = 1
+                self.clause.told = True
+            case "less":
+                modifiers.direction = -1
+                self.clause.told = True
+            case "slight":
+                modifiers.degree = _SLIGHT
+            case "strong":
+                modifiers.degree = _STRONG
+            case "too":
+                modifiers.too = True
+            case "negations":
+                modifiers.negated = True
+            case "remove":
+                modifiers.removed = True
+                self.action = Action.REMOVE
+                self.verb_direction = -1 if item.text == "drop" else self.verb_direction
+            case "keep":
+                self.action = Action.KEEP
+            case "only":
+                self._only()
+            case "enough":
+                self._enough()
+            case "everything":
+                self.clause.everything = True
+            case "edit_verbs" | "replace":
+                self.clause.told = True
+            case "up" | "down" | "transpose":
+                self._direction(-1 if kind == "down" else 1, item)
+            case "ignored" if self.nothing_yet and item.text in ("a", "an", "the"):
+                self.clause.article = True
+            case "unsupported":
+                self.clause.lost.append(item)
+
+    def _direction(self, direction: int, item: Item) -> None:
+        """A verb that moves pitch; "higher" or "lower" beside a role alone moves it by an octave."""
+        self.verb_direction = direction
+        self.clause.told = True
+        if item.text in ("higher", "lower") and not any(isinstance(i.meaning, Interval) for i in self.items):
+            beside_a_role = any(isinstance(i.meaning, RoleSense | InstrumentSense | PieceSense) for i in self.items)
+            if beside_a_role or self.clause.everything:
+                self.waiting.append(Interval(12, direction))
+
+    def _interval(self, interval: Interval, item: Item) -> None:
+        """An interval needs a direction, its own or that of a verb of the clause; "a fourth chord" has none."""
+        kinds = [(i.meaning.kind, i.text) for i in self.items if isinstance(i.meaning, GrammarSense)]
+        if interval.direction or any(kind in _MOVING or word == "drop" for kind, word in kinds):
+            self.waiting.append(interval)
+        else:
+            self.clause.unknown.append(item)
+
+    def _enough(self) -> None:
+        """ "not dark enough": after all a wish for more."""
+        last = self.waiting[-1] if self.waiting else None
+        if isinstance(last, Description) and last.factor < 0:
+            self.waiting[-1] = replace(last, factor=_PLAIN, relative=True)
+
+    def _only(self) -> None:
+        """ "only drums" and "drums only"."""
+        self.action = Action.ONLY
+        self.clause.targets = [replace(target, action=Action.ONLY) for target in self.clause.targets]
+
+    def _description(self, sense: Descriptor, item: Item) -> None:
+        m = self.modifiers
+        relative = sense.steps or m.direction != 0 or m.too
+        if m.too:
+            factor = 0.4 if m.negated else 1.0
+            relative, factor = not m.negated, -factor * m.degree
+        elif m.negated:
+            relative, factor = sense.steps, -0.4 * m.degree
+        elif m.removed:
+            relative, factor = False, -_STRONG
+        else:
+            factor = (m.direction or 1) * m.degree
+        self.clause.told |= relative
+        self.waiting.append(Description(sense, item, factor, relative))
+        if m.removed:
+            self.action = Action.CHANGE
+
+    def _speed(self, factor: Fraction, item: Item) -> None:
+        m = self.modifiers
+        step = (factor - 1) * Fraction(m.degree) * (-1 if m.direction < 0 or m.negated or m.too else 1)
+        beside_a_role = any(isinstance(i.meaning, RoleSense | PieceSense | InstrumentSense) for i in self.items)
+        if beside_a_role and abs(factor - 1) < Fraction(1, 4):
+            sign = 1 if step > 0 else -1
+            comparative = item.text.endswith("er") or m.direction != 0
+            self.clause.told |= comparative
+            self.waiting.append(Description(_SPEED_OF_NOTES, item, sign * m.degree, comparative))
+        else:
+            self.clause.speeds.append(Speed(factor if abs(factor - 1) >= Fraction(1, 4) else 1 + step))
+
+    def _style(self, style: StyleSense, item: Item) -> None:
+        """A style's name; the descriptions before it are of the whole piece."""
+        following = self.items[self.index + 1].meaning if self.index + 1 < len(self.items) else None
+        adjective = isinstance(following, PieceSense | InstrumentSense) or (
+            isinstance(following, RoleSense) and not following.weak
+        )
+        if self.modifiers.removed or self.modifiers.negated:
+            self.clause.lost.append(item)
+            return
+        self.clause.styles.append((style, item, adjective))
+        self.clause.free += self.waiting
+        self.waiting = []
+
+    def _target(self, item: Item) -> None:
+        target = self._named(item)
+        if target is None:
+            return
+        m = self.modifiers
+        if m.direction and not m.removed and self._is_amount():
+            self.waiting.append(Description(_AMOUNT_OF_SOUND, item, m.direction * m.degree, relative=True))
+        previous = self.clause.targets[-1] if self.clause.targets else None
+        if previous and previous.item.end == item.start and self._merges(previous, target):
+            return
+        if target.weak and not (self.clause.told or self.action is not Action.CHANGE or self._is_definite(item)):
+            self.clause.free += self.waiting  # "a chill beat": the whole piece
+            self.waiting = []
+            return
+        self.clause.targets.append(target)
+        self.clause.bound += [(target, what) for what in self.waiting]
+        self.waiting = []
+
+    def _is_amount(self) -> bool:
+        """Whether "more" stands right before the target: "more bass", not "more aggressive bass"."""
+        before = self.items[self.index - 1].meaning if self.index else None
+        return isinstance(before, GrammarSense) and before.kind in ("more", "less")
+
+    def _is_definite(self, item: Item) -> bool:
+        return self.index > 0 and self.items[self.index - 1].text in ("the", "this", "that") and not self.clause.styles
+
+    def _named(self, item: Item) -> Target | None:
+        action = self.action
+        match item.meaning:
+            case RoleSense(role, weak, sound):
+                return Target(role, item, action, weak=weak, sound=sound)
+            case PieceSense(pieces):
+                return Target(Role.DRUMS, item, action, pieces=pieces)
+            case InstrumentSense(word, roles):
+                return Target(self._role_for(roles), item, action, instrument=word, sound=True)
+            case _:
+                return None
+
+    def _role_for(self, roles: Sequence[Role]) -> Role:
+        """Of the roles that have an instrument, the one that the words beside it name, otherwise the likeliest."""
+        for index in (self.index + 1, self.index - 1, self.index - 2):
+            meaning = self.items[index].meaning if 0 <= index < len(self.items) else None
+            if isinstance(meaning, RoleSense) and meaning.role in roles:
+                return meaning.role
+        return roles[0]
+
+    def _merges(self, previous: Target, target: Target) -> bool:
+        """Whether two names side by side are one thing: "rhodes melody", "808 drums", "bass upright"."""
+        if previous.role is not target.role or previous.pieces or target.pieces:
+            return False
+        if previous.instrument and target.instrument:
+            return False
+        merged = replace(previous, instrument=previous.instrument or target.instrument, item=target.item)
+        self.clause.targets[-1] = merged
+        self.clause.bound = [(merged if owner is previous else owner, what) for owner, what in self.clause.bound]
+        return True
+
+    def _finish(self) -> None:
+        """Descriptions after the last target belong to it; without one they are free. Intervals get their direction."""
+        clause = self.clause
+        if clause.targets and self.waiting and not clause.everything:
+            clause.predicate = True
+            clause.bound += [(clause.targets[-1], what) for what in self.waiting]
+        else:
+            clause.free += self.waiting
+        clause.bound = [(owner, self._directed(what)) for owner, what in clause.bound]
+        clause.free = [self._directed(what) for what in clause.free]
+        if any(isinstance(what, Interval) for what in (*clause.free, *(what for _, what in clause.bound))):
+            clause.told = True
+            moved = [t for t in clause.targets if t.action is Action.REMOVE and self.verb_direction]
+            for target in moved:  # "drop the bass an octave"
+                self._replace(target, replace(target, action=Action.CHANGE))
+
+    def _replace(self, old: Target, new: Target) -> None:
+        self.clause.targets = [new if t is old else t for t in self.clause.targets]
+        self.clause.bound = [(new if owner is old else owner, what) for owner, what in self.clause.bound]
+
+    def _directed(self, what: Bindable) -> Bindable:
+        if isinstance(what, Interval) and what.direction == 0:
+            return replace(what, direction=self.verb_direction or 1)
+        return what
