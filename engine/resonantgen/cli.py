@@ -96,10 +96,13 @@ def _name_for(prompt: str) -> Path:
     return Path("-".join(words)[:40] + ".rg") if words else Path("session.rg")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.version_option(__version__, prog_name="resonantgen")
-def commands() -> None:
+@click.pass_context
+def commands(context: click.Context) -> None:
     """Words in, four tracks out. Lock what you love, regenerate the rest."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @commands.command()
@@ -285,15 +288,12 @@ def _perform(session: Session, command: Callable[[Callable[..., None]], Result],
     meters = TrackMeters(report.console)
     with meters.shown():
         result = command(meters.update)
-        if not as_json:
-            report.heading(result, session, new)
-            report.outcome(result, session, before, meters)
     if as_json:
         from resonantgen.session.export import session_document
 
         _print_json(session_document(session))
     else:
-        report.hint(result, new)
+        report.result(result, session, before, meters.seconds, new)
 
 
 def _set_lock(track: str, project: Path | None, as_json: bool, locked: bool) -> None:

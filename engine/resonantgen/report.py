@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from resonantgen import __version__
@@ -27,15 +28,24 @@ if TYPE_CHECKING:
 
 COLOURS = {Role.DRUMS: "yellow", Role.BASS: "magenta", Role.HARMONY: "cyan", Role.MELODY: "green"}
 LABEL_WIDTH = 12
+BAR_WIDTH = 16
 MACRO_WORDS = {"drive": ("more drive", "less drive"), "brightness": ("brighter", "darker"), "space": ("wider", "drier")}
 HEARD_STEP = 0.1  # a macro's step that is worth a word
 HEARD_SHARE = 0.05  # a change in density or velocity that is
 
 
+def bars_text(bars: int) -> str:
+    return f"{bars} bar{'s' if bars != 1 else ''}"
+
+
 def settings_text(settings: Settings) -> str:
     """ "132 bpm · 4/4 · A minor · 8 bars"."""
-    bars = f"{settings.bars} bar{'s' if settings.bars != 1 else ''}"
-    return f"{float(settings.tempo_bpm):g} bpm · {settings.meter} · {settings.key} · {bars}"
+    return f"{float(settings.tempo_bpm):g} bpm · {settings.meter} · {settings.key} · {bars_text(settings.bars)}"
+
+
+def take_text(take: Take) -> str:
+    """ "TR-909: four to the floor, ride from bar 5"."""
+    return f"{catalog(take.role)[take.sound.preset].title}: {take.summary}"
 
 
 def compared(before: Take, after: Take, meter: Meter) -> str:
@@ -56,43 +66,31 @@ def compared(before: Take, after: Take, meter: Meter) -> str:
     return ", ".join(words)
 
 
-class _Seconds(ProgressColumn):
-    """Time since the track was begun, stopped when it is done."""
-
-    def render(self, task: Task) -> Text:
-        seconds = task.finished_time if task.finished else task.elapsed
-        return Text(f"{seconds:.1f} s" if seconds is not None else "", style="dim")
-
-
 class TrackMeters:
-    """One line for each track that is being made. Give `update` to the session as its progress callback."""
+    """A bar for each track that is being made, while it is made. Give `update` to the session as progress callback."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
-            TextColumn(f"  {{task.description:<{LABEL_WIDTH - 3}}}"),
-            BarColumn(bar_width=16),
-            TextColumn("{task.fields[length]:>7}"),
-            _Seconds(),
-            TextColumn("  {task.fields[summary]}"),
+            TextColumn(f"  {{task.description:<{LABEL_WIDTH}}}"),
+            BarColumn(bar_width=BAR_WIDTH),
+            TextColumn("{task.fields[length]}"),
             console=console,
+            transient=True,
+            disable=not console.is_terminal,
         )
         self._tasks: dict[Role, TaskID] = {}
+        self._began = perf_counter()
+        self.seconds: dict[Role, float] = {}  # from the command's start until the track was done
 
     def update(self, event: TrackProgress) -> None:
         """Writing the bars is half of the work, rendering them the other half."""
         if event.role not in self._tasks:
-            length = f"{event.bars} bar{'s' if event.bars != 1 else ''}"
-            name = f"[{COLOURS[event.role]}]{event.role.value:<{LABEL_WIDTH - 3}}[/]"
-            self._tasks[event.role] = self._progress.add_task(name, total=2 * event.bars, length=length, summary="")
+            name = f"[{COLOURS[event.role]}]{event.role.value}[/]"
+            self._tasks[event.role] = self._progress.add_task(name, total=2 * event.bars, length=bars_text(event.bars))
         done = 2 * event.bars if event.stage == "sound" else event.bar
         self._progress.update(self._tasks[event.role], completed=done)
-
-    def __contains__(self, role: object) -> bool:
-        return role in self._tasks
-
-    def summarise(self, role: Role, text: str) -> None:
-        """Say beside its meter what became of a track."""
-        self._progress.update(self._tasks[role], summary=text)
+        if event.stage == "sound":
+            self.seconds[event.role] = perf_counter() - self._began
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -112,7 +110,7 @@ class Reporter:
     def line(self, label: str, text: str, note: str = "", style: str = "bold") -> None:
         """A label, what there is to say, and a dimmed note."""
         row = Text("  ")
-        row.append(f"{label:<{LABEL_WIDTH}} ", style=style)
+        row.append(f"{label:<{LABEL_WIDTH}}", style=style)
         row.append(text)
         if note:
             row.append(f"   {note}", style="dim")
@@ -125,48 +123,47 @@ class Reporter:
         """What the words meant, and which of them meant nothing."""
         self.plain(f'  "{" ".join(intent.text.split())}"', "italic")
         self.line("understood", " · ".join(describe(intent)) or "nothing")
-        if intent.not_understood:
-            self.line("", "not understood: " + ", ".join(intent.not_understood))
 
-    def heading(self, result: Result, session: Session, new: bool) -> None:
-        """What was asked and, for a new project, what was chosen. Printed above the meters."""
+    def result(
+        self, result: Result, session: Session, before: Mapping[Role, Take], seconds: Mapping[Role, float], new: bool
+    ) -> None:
+        """What was asked, what was chosen for a new project, and what became of each track."""
+        settings = session.settings
+        assert settings is not None
         if new:
             self.plain(f"ResonantGen {__version__} · new project {session.path}\n", "bold")
         if result.intent is not None and result.intent.text.strip():
             self.understood(result.intent)
         if new:
-            assert session.settings is not None
             note = '(change any: --tempo 128 --key "F# minor")'
-            self.line("chosen", f"{settings_text(session.settings)} · seed {session.settings.seed}", note)
+            self.line("chosen", f"{settings_text(settings)} · seed {settings.seed}", note)
         self.plain()
-
-    def outcome(self, result: Result, session: Session, before: Mapping[Role, Take], meters: TrackMeters) -> None:
-        """What became of each track: beside its meter where it was made, otherwise on a line of its own."""
-        playing = session.playing
-        assert session.settings is not None
         for role in Role:
-            take = playing.get(role)
-            if role in result.changed and take is not None:
-                text = compared(before[role], take, session.settings.meter) if role in before else ""
-                text = f"take {take.number}   {text or take.summary}"
-                if role in meters:
-                    meters.summarise(role, text)
-                else:
-                    self.track(role, text)
+            take = session.playing.get(role)
+            if role in seconds and take is not None:
+                self._made(take, before.get(role), settings, seconds[role])
             elif role in result.changed:
-                self.track(role, "removed")
+                self.track(role, f"back to take {take.number}" if take else "removed")
             elif take is not None and role in session.locked:
                 self.track(role, "locked", f"unchanged (take {take.number})")
             elif take is not None:
                 self.track(role, "kept", f"take {take.number}")
-
-    def hint(self, result: Result, new: bool) -> None:
-        """What one may want to do next."""
         if new:
             next_steps = 'resonantgen lock drums   ·   resonantgen regenerate "make the bass more aggressive"'
             self.plain(f"\nNext:  {next_steps}", "dim")
-        elif result.intent is not None:
-            self.plain("\n  undo with: resonantgen undo", "dim")
+        elif seconds:
+            self.plain("  undo with: resonantgen undo", "dim")
+
+    def _made(self, take: Take, before: Take | None, settings: Settings, seconds: float) -> None:
+        """A track that this command made: how long it took, and what it is or how it differs from what was there."""
+        change = compared(before, take, settings.meter) if before else ""
+        row = Text("  ")
+        row.append(f"{take.role.value:<{LABEL_WIDTH}}", style=COLOURS[take.role])
+        row.append("█" * BAR_WIDTH, style=COLOURS[take.role])
+        row.append(f"  {bars_text(settings.bars)}   {seconds:.1f} s   ", style="dim")
+        row.append(f"take {take.number}   " if before else "")
+        row.append(change or take_text(take))
+        self.console.print(row, soft_wrap=True)
 
     def lock(self, session: Session, track: str) -> None:
         role = Role(track.strip().lower())
@@ -190,7 +187,7 @@ class Reporter:
         self.plain()
         for role, take in session.playing.items():
             state = f"take {take.number}" + (" locked" if role in session.locked else "")
-            self.track(role, f"{state:<15}", f"{take.summary}   (seed {take.seed})")
+            self.track(role, f"{state:<15}", f"{take_text(take)}   (seed {take.seed})")
 
     def exported(self, session: Session, folder: Path) -> None:
         names = ["mix.wav", *(f"{role.value}.wav" for role in session.playing), "session.mid", "session.json"]
