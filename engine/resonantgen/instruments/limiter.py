@@ -175,12 +175,16 @@ class Limiter:
         return joined[: len(block)] * self._gains(state, peaks)[:, None]
 
     def loop_peaks(self, samples: Samples, headroom_db: float = 0.0) -> Samples:
-        """The level that counts at each frame of a loop, [frames].
+        """The level that counts at each frame of a loop of at least `TAPS` frames, [frames].
 
         Exact where it matters for `loop_gains` of these peaks raised by up to `headroom_db`.
         """
-        around = np.take(samples, np.arange(1 - HALF, len(samples) + HALF), axis=0, mode="wrap")
+        around = np.concatenate([samples[1 - HALF :], samples, samples[:HALF]])
         return _true_peaks(around, INTERPOLATOR, self.ceiling / LARGEST_GAIN / 10 ** (headroom_db / 20))
+
+    def surely_below(self, peak: float) -> bool:
+        """Whether a sound whose highest sample is this is left alone, without looking between its samples."""
+        return peak * LARGEST_GAIN <= self.ceiling
 
     def loop_gains(self, peaks: Samples) -> Samples:
         """The gain for each frame of a loop that has gone round for ever, [frames]: end and start fit together."""

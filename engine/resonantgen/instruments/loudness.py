@@ -26,6 +26,11 @@ def k_weighting(sample_rate: int) -> Sections:
 
 def integrated_loudness(samples: Samples, sample_rate: int) -> float:
     """Gated loudness of [frames, 2] in LUFS; -inf for silence. A clip shorter than a gating block counts as a loop."""
+    return gated_loudness(block_powers(samples, sample_rate))
+
+
+def block_powers(samples: Samples, sample_rate: int) -> Samples:
+    """Mean square of the weighted sound in each gating block, [blocks]. A gain changes it by the gain's square."""
     shortest = math.ceil(BLOCK_SECONDS * sample_rate)
     if len(samples) < shortest:
         samples = np.tile(samples, (-(-shortest // max(len(samples), 1)), 1))
@@ -35,7 +40,12 @@ def integrated_loudness(samples: Samples, sample_rate: int) -> float:
     step = BLOCK_SECONDS / STEPS_PER_BLOCK * sample_rate
     blocks = round(len(samples) / step) - STEPS_PER_BLOCK + 1  # the last may lack up to half a step, as in pyloudnorm
     edges = np.minimum((np.arange(blocks + STEPS_PER_BLOCK) * step).astype(np.int64), len(samples))
-    powers = (energy[edges[STEPS_PER_BLOCK:]] - energy[edges[:-STEPS_PER_BLOCK]]) / (BLOCK_SECONDS * sample_rate)
+    sums: Samples = energy[edges[STEPS_PER_BLOCK:]] - energy[edges[:-STEPS_PER_BLOCK]]
+    return sums / (BLOCK_SECONDS * sample_rate)
+
+
+def gated_loudness(powers: Samples) -> float:
+    """Loudness in LUFS of blocks of these powers: the mean of those that pass both gates; -inf if none does."""
     powers = powers[powers >= _power(ABSOLUTE_GATE_LUFS)]
     if len(powers) == 0:
         return SILENCE_LUFS

@@ -19,7 +19,7 @@ from resonantgen.instruments.base import Instrument, NoteEvent, Samples, Sound
 from resonantgen.instruments.chain import Chain, track_chain
 from resonantgen.instruments.kit import KitInstrument, load_kit
 from resonantgen.instruments.limiter import Limiter
-from resonantgen.instruments.loudness import integrated_loudness
+from resonantgen.instruments.loudness import block_powers, gated_loudness, integrated_loudness
 from resonantgen.instruments.patch import load_patch
 from resonantgen.instruments.synth import PatchInstrument
 from resonantgen.music.notes import Note, Role, Score
@@ -134,24 +134,33 @@ def at_loudness(loop: Samples, sample_rate: int, lufs: float) -> Stem:
 
     Where peaks have to be limited, the loop is driven into the limiter until its loudness is right again.
     """
-    loudness = integrated_loudness(loop, sample_rate)
+    powers = block_powers(loop, sample_rate)
+    loudness = gated_loudness(powers)
     if not math.isfinite(loudness):
         return Stem(loop, loudness, 0.0)
-    limiter = Limiter(sample_rate, release_seconds=LIMITER_RELEASE_SECONDS)
     gain_db = min(lufs - loudness, LARGEST_GAIN_DB)
-    highest_gain_db = gain_db + LIMITER_RANGE_DB
-    peaks = limiter.loop_peaks(loop * 10 ** (gain_db / 20), LIMITER_RANGE_DB) / 10 ** (gain_db / 20)
-    tried: list[tuple[float, float]] = []  # gain and the loudness it gave
+    samples = loop * 10 ** (gain_db / 20)
+    limiter = Limiter(sample_rate, release_seconds=LIMITER_RELEASE_SECONDS)
+    if not limiter.surely_below(float(np.abs(samples).max())):
+        peaks = limiter.loop_peaks(samples, LIMITER_RANGE_DB)
+        if float(peaks.max()) > limiter.ceiling:
+            return _limited(samples, peaks, limiter, gain_db, lufs)
+    return Stem(samples, gated_loudness(powers * 10 ** (gain_db / 10)), gain_db)
+
+
+def _limited(scaled: Samples, peaks: Samples, limiter: Limiter, scaled_db: float, lufs: float) -> Stem:
+    """A loop that is at its loudness but for its peaks, limited; `scaled_db` is the gain that it has had."""
+    extra_db = 0.0
+    tried: list[tuple[float, float]] = []  # extra gain and the loudness it gave
     for _ in range(LIMITER_ROUNDS):
-        gain = 10 ** (gain_db / 20)
-        gains = limiter.loop_gains(peaks * gain)
-        samples = loop * (gain * gains)[:, None]
-        loudness = integrated_loudness(samples, sample_rate)
-        if abs(lufs - loudness) < LOUDNESS_TOLERANCE_LU or gain_db >= highest_gain_db or not np.any(gains < 1):
+        extra = 10 ** (extra_db / 20)
+        samples = scaled * (extra * limiter.loop_gains(peaks * extra))[:, None]
+        loudness = integrated_loudness(samples, limiter.sample_rate)
+        if abs(lufs - loudness) < LOUDNESS_TOLERANCE_LU or extra_db >= LIMITER_RANGE_DB:
             break
-        tried.append((gain_db, loudness))
-        gain_db = min(_next_gain_db(tried, lufs), highest_gain_db)
-    return Stem(samples, loudness, gain_db)
+        tried.append((extra_db, loudness))
+        extra_db = min(_next_gain_db(tried, lufs), LIMITER_RANGE_DB)
+    return Stem(samples, loudness, scaled_db + extra_db)
 
 
 def _next_gain_db(tried: Sequence[tuple[float, float]], lufs: float) -> float:

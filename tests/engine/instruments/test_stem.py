@@ -51,8 +51,9 @@ SCORES = {
 TYPICAL = {Role.DRUMS: "909", Role.BASS: "analog", Role.HARMONY: "warm_pad", Role.MELODY: "saw_lead"}
 
 
-def stem(role: Role, preset: str = "", macros: Macros = Macros(), tempo: TempoMap = TEMPO) -> Stem:  # noqa: B008
-    return render_stem(SCORES[role], role, Sound(preset or TYPICAL[role], macros), tempo, BARS, LUFS[role])
+def stem(role: Role, preset: str = "", macros: Macros = Macros(), bars: int = BARS) -> Stem:  # noqa: B008
+    score = Score.of(SCORES[role], bars * 1920)
+    return render_stem(score, role, Sound(preset or TYPICAL[role], macros), TEMPO, bars, LUFS[role])
 
 
 # Time
@@ -231,7 +232,7 @@ def test_every_bass_keeps_to_its_range(preset: str, macros: Macros) -> None:
 @pytest.mark.parametrize("macros", [Macros(), Macros(brightness=-1, width=1, space=0.5)], ids=["as made", "dark"])
 def test_harmony_and_melody_leave_the_bottom_to_the_bass(role: Role, macros: Macros) -> None:
     for preset in catalog(role):
-        made = stem(role, preset, macros)
+        made = stem(role, preset, macros, bars=1)
         assert energy_share_below(made.samples, RATE, 100) < 0.03, preset
         low_side = energy_share_below(made.samples, RATE, 120) * side_share_below(made.samples, RATE, 120)
         assert low_side < 0.005, f"{preset}: not mono below 120 Hz"
@@ -241,7 +242,7 @@ def test_harmony_and_melody_leave_the_bottom_to_the_bass(role: Role, macros: Mac
 @pytest.mark.parametrize("role", Role)
 def test_brightness_is_heard_with_every_preset(role: Role) -> None:
     for preset in catalog(role):
-        dark, bright = (stem(role, preset, Macros(brightness=value)).samples for value in (-0.5, 0.5))
+        dark, bright = (stem(role, preset, Macros(brightness=value), bars=1).samples for value in (-0.5, 0.5))
         assert spectral_centroid(bright, RATE) > 1.03 * spectral_centroid(dark, RATE), preset
 
 

@@ -3,7 +3,7 @@
 Eight delay lines, mixed by a Hadamard matrix, each with the gain and the one-pole filter that give the same decay time
 in all of them (J.-M. Jot and A. Chaigne, "Digital delay networks for designing artificial reverberators", AES 90,
 1991). Two all-passes a side spread what comes in (M. Schroeder, "Natural sounding artificial reverberation", JAES 10,
-1962), and every line's length moves a little so that no tone rings.
+1962), and half of the lines move a little in length so that no tone rings.
 """
 
 from __future__ import annotations
@@ -73,17 +73,19 @@ def _run_reverb(
             sent[c] = y
         spread_write = spread_write + 1 if spread_write + 1 < spread_size else 0
 
-        for k in range(8):
-            swing = sine if k % 4 == 0 else cosine if k % 4 == 1 else -sine if k % 4 == 2 else -cosine
-            back = lengths[k] + sway * swing
+        for k in range(4):  # the lines that sway, between two frames
+            back = lengths[k] + sway * (sine if k == 0 else cosine if k == 1 else -sine if k == 2 else -cosine)
             whole = int(back)
             part = back - whole
             read = write - whole
             first = lines[read if read >= 0 else read + size, k]
-            read -= 1
-            second = lines[read if read >= 0 else read + size, k]
-            y = gains[k] * (first + part * (second - first))
-            y = (1 - poles[k]) * y + poles[k] * damped[k]
+            second = lines[read - 1 if read >= 1 else read - 1 + size, k]
+            x[k] = first + part * (second - first)
+        for k in range(4, 8):
+            read = write - lengths[k]
+            x[k] = lines[read if read >= 0 else read + size, k]
+        for k in range(8):
+            y = gains[k] * x[k] + poles[k] * damped[k]
             damped[k] = 0.0 if -1e-30 < y < 1e-30 else y
             x[k] = y
         left = x[0] - x[2] + x[4] - x[6]
@@ -91,13 +93,12 @@ def _run_reverb(
         out[n, 0] = dry[n, 0] + mix * left
         out[n, 1] = dry[n, 1] + mix * right
 
-        span = 1
-        while span < 8:  # the fast Hadamard transform
-            for k in range(8):
-                if k & span == 0:
-                    a, b = x[k], x[k + span]
-                    x[k], x[k + span] = a + b, a - b
-            span *= 2
+        for k in range(0, 8, 2):  # the fast Hadamard transform, in three rounds
+            x[k], x[k + 1] = x[k] + x[k + 1], x[k] - x[k + 1]
+        for k in (0, 1, 4, 5):
+            x[k], x[k + 2] = x[k] + x[k + 2], x[k] - x[k + 2]
+        for k in range(4):
+            x[k], x[k + 4] = x[k] + x[k + 4], x[k] - x[k + 4]
         for k in range(8):
             lines[write, k] = 0.35355339059327373 * x[k] + sent[k % 2]
         write = write + 1 if write + 1 < size else 0
@@ -125,7 +126,7 @@ class ReverbEffect:
     send: Filter
     mix: float  # times the gain that makes the reverb of noise as strong as the noise
     lengths: NDArray[np.int64]
-    gains: Samples
+    gains: Samples  # of each line's damping filter at its input
     poles: Samples
     diffusers: NDArray[np.int64]
     predelay_frames: int
@@ -147,7 +148,7 @@ class ReverbEffect:
             send=Filter(section("high_pass", insert.low_cut_hz, rate)),
             mix=insert.mix * level,
             lengths=lengths,
-            gains=gains,
+            gains=gains * (1 - poles),
             poles=poles,
             diffusers=diffusers,
             predelay_frames=round(insert.predelay_ms / 1000 * rate),
