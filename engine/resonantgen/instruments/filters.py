@@ -35,12 +35,14 @@ def at_rest(channels: int) -> NDArray[np.float64]:
 
 
 @kernel
-def state_variable(value: float, g: float, damping: float, first: float, second: float) -> tuple[float, float, float]:
+def state_variable(
+    value: float, g: float, damping: float, scale: float, first: float, second: float
+) -> tuple[float, float, float]:
     """One frame of a state-variable filter: its high-pass, and the band- and low-pass from which its state follows.
 
-    The state moves to (2 band - first, 2 low - second).
+    The state moves to (2 band - first, 2 low - second); scale is 1 / (1 + g * (g + damping)).
     """
-    high = (value - (g + damping) * first - second) / (1.0 + g * (g + damping))
+    high = (value - (g + damping) * first - second) * scale
     band = g * high + first
     return high, band, g * band + second
 
@@ -84,24 +86,25 @@ def shape_voice(
     """
     channels, frames = source.shape
     damping = 2.0 - 1.96 * resonance
-    steep = STEEP - 0.5 * STEEP * resonance
     narrow = 0.765 * (1.0 - 0.95 * resonance)
+    if kind == LOWPASS24:
+        damping = STEEP - 0.5 * STEEP * resonance
     if kind != NONE:
         for frame in range(frames):
             tick, part = frame // TICK, (frame % TICK) / TICK
             g = cutoff[tick] + part * (cutoff[tick + 1] - cutoff[tick])
+            scale = 1.0 / (1.0 + g * (g + damping))
+            narrow_scale = 1.0 / (1.0 + g * (g + narrow))
             # Channels inside frames: the processor works on both at once.
             for channel in range(channels):
                 memory, value = state[channel], source[channel, frame]
                 if kind == LADDER:
                     source[channel, frame] = ladder(value, g, 4.1 * resonance, memory)
                     continue
-                high, band, low = state_variable(
-                    value, g, steep if kind == LOWPASS24 else damping, memory[0], memory[1]
-                )
+                high, band, low = state_variable(value, g, damping, scale, memory[0], memory[1])
                 memory[0], memory[1] = 2.0 * band - memory[0], 2.0 * low - memory[1]
                 if kind == LOWPASS24:
-                    high, band, low = state_variable(low, g, narrow, memory[2], memory[3])
+                    high, band, low = state_variable(low, g, narrow, narrow_scale, memory[2], memory[3])
                     memory[2], memory[3] = 2.0 * band - memory[2], 2.0 * low - memory[3]
                 if kind == HIGHPASS12:
                     low = high

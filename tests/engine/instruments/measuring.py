@@ -77,7 +77,7 @@ def cents_off(samples: Samples, hz: float, rate: int = RATE) -> float:
 
     The mean, not the peak, because a detuned unison has several peaks around its pitch.
     """
-    padded = np.zeros((1 << (2 * len(samples)).bit_length(), 2))
+    padded = np.zeros((1 << len(samples).bit_length(), 2))
     padded[: len(samples)] = samples * np.hanning(len(samples))[:, np.newaxis]
     power = np.sum(np.abs(np.fft.rfft(padded, axis=0)) ** 2, axis=1)[1:]
     cents = 1200.0 * np.log2(np.fft.rfftfreq(len(padded), 1.0 / rate)[1:] / hz)

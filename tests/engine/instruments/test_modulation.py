@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from resonantgen.instruments import filters, fm, modal, modulation, noise, oscillators, plucked
 from resonantgen.instruments.modulation import (
     CUTOFF,
     GAIN_LEFT,
@@ -19,6 +20,13 @@ from resonantgen.instruments.modulation import (
 )
 
 RATE = 48_000
+
+
+def test_all_stages_of_a_voice_work_in_the_same_ticks() -> None:
+    stages = (modulation, oscillators, fm, plucked, modal, noise, filters)
+    assert {stage.TICK for stage in stages} == {32}
+
+
 STILL = Motion(
     seconds_per_tick=TICK / RATE, sample_rate=float(RATE), started_s=0.0, hold_s=0.5, gain=1.0, pan=0.0, key=69.0,
     glide_from=69.0, glide_s=0.0, sweep_semitones=0.0, sweep_s=0.05, vibrato_cents=0.0, vibrato_hz=5.0,
