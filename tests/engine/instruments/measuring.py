@@ -77,10 +77,10 @@ def cents_off(samples: Samples, hz: float, rate: int = RATE) -> float:
 
     The mean, not the peak, because a detuned unison has several peaks around its pitch.
     """
-    padded = np.zeros((1 << len(samples).bit_length(), 2))
-    padded[: len(samples)] = samples * np.hanning(len(samples))[:, np.newaxis]
-    power = np.sum(np.abs(np.fft.rfft(padded, axis=0)) ** 2, axis=1)[1:]
-    cents = 1200.0 * np.log2(np.fft.rfftfreq(len(padded), 1.0 / rate)[1:] / hz)
+    mono = samples.sum(axis=1) * np.hanning(len(samples))
+    size = 1 << len(mono).bit_length()
+    power = np.abs(np.fft.rfft(mono, size))[1:] ** 2
+    cents = 1200.0 * np.log2(np.fft.rfftfreq(size, 1.0 / rate)[1:] / hz)
     near = np.abs(cents) < 50.0
     return float(np.sum(power[near] * cents[near]) / np.sum(power[near]))
 
