@@ -28,7 +28,8 @@ _WEIGHTS = {"C": 4.0, "c": 3.5, "u": 3.0, "b": 2.6}  # of what a pattern writes;
 _VOICE_WEIGHT = 2.8
 _ACCENTS = {"C": 8.0, "c": 0.0, "u": -7.0, "b": -4.0}  # velocity steps; a single voice has _VOICE_ACCENT
 _VOICE_ACCENT = -6.0
-_FIRST_VOICE = 0.5  # what a single voice gains if it is new in its bar, so that broken chords are whole
+_SPARED_SHARE, _SPARED = 0.12, 2.2  # the share of what is written that a seed plays last, and what that costs it
+_NEW_TONE = 0.5  # what a single voice gains if its tone is new in its bar, so that broken chords are whole
 _ON_MELODY = 1.6  # what a step loses that the melody takes
 _BELOW_MELODY = 9  # semitones by which harmony likes to lie below the melody
 _SHOWN_CHORDS = 8
@@ -131,20 +132,25 @@ class _Player:
     def _weigh(self, step: Step, tick: int) -> tuple[float, str]:
         """How much a step wants an onset, and of what."""
         sign, fill = sign_at(self.pattern.steps, step)
+        place = step.source_bar % (len(self.pattern.steps) // STEPS_PER_PATTERN_BAR), step.source
         if sign == ".":
             single = sum(s.isdigit() for s in self.pattern.steps)
-            sign = str(1 + self.dice.integer("fill", step.source_bar % 2, step.source) % 4) if single else "u"
-            weight = fill + 0.3 * self.dice.roll("fill weight", step.source_bar % 2, step.source)
+            sign = str(1 + self.dice.integer("fill", *place) % 4) if single else "u"
+            weight = fill + 0.3 * self.dice.roll("fill weight", *place)
         else:
-            weight = _WEIGHTS.get(sign, _VOICE_WEIGHT) + 0.4 * self.dice.roll("weight", step.source_bar, step.source)
-            weight += _FIRST_VOICE * (sign.isdigit() and sign not in self._bar_before(step))
+            weight = _WEIGHTS.get(sign, _VOICE_WEIGHT) + 0.4 * self.dice.roll("weight", *place)
+            spared = sign in "cub" and self.dice.roll("spared", *place) < _SPARED_SHARE
+            weight -= _SPARED * spared
+            weight += _NEW_TONE * self._is_new_tone(sign, step, tick)
         return weight - _ON_MELODY * (tick in self.melody_ticks), sign
 
-    def _bar_before(self, step: Step) -> str:
-        """What the pattern writes before a step in its bar."""
+    def _is_new_tone(self, sign: str, step: Step, tick: int) -> bool:
+        """Whether a single voice has a tone that none before it has in its bar of the pattern."""
         steps = self.pattern.steps
         first = step.source_bar * STEPS_PER_PATTERN_BAR % len(steps)
-        return steps[first : first + step.source]
+        voicing = self.voicings[bisect_right(self.starts, tick) - 1]
+        before = {voicing[(int(s) - 1) % len(voicing)] % 12 for s in steps[first : first + step.source] if s.isdigit()}
+        return sign.isdigit() and voicing[(int(sign) - 1) % len(voicing)] % 12 not in before
 
     def _stated(self) -> list[_Hit]:
         """For each chord the hit that states it, in its first bar: the pattern's best one, or else its first moment.
@@ -157,7 +163,7 @@ class _Player:
             span = self.spans[index]
             own = [(weight, hit) for weight, hit in self._ranked(span.start_ticks // self.meter.bar_ticks)]
             written = [h for weight, h in own if h.span == index and weight >= _WEIGHTS["b"] - _ON_MELODY]
-            written = [h for h in written if not _is_early(h.tick, span.end_ticks, following)]
+            written = [h for h in written if not self._is_early(h.tick, span.end_ticks, following)]
             hit = written[0] if written else _Hit(span.start_ticks, "c", index)
             stated.append(_Hit(hit.tick, "C" if hit.sign == "C" else "c", index))
             following = hit.tick
@@ -177,7 +183,12 @@ class _Player:
         """Whether a hit would be heard as the beginning of the next chord, whose tones it does not have."""
         if hit.span + 1 == len(self.spans) or self.spans[hit.span + 1].chord == self.spans[hit.span].chord:
             return False
-        return _is_early(hit.tick, self.spans[hit.span].end_ticks, self.stated[hit.span + 1].tick)
+        return self._is_early(hit.tick, self.spans[hit.span].end_ticks, self.stated[hit.span + 1].tick)
+
+    def _is_early(self, tick: int, line: int, following: int) -> bool:
+        """Whether a hit shortly before a line is followed by silence for longer than it comes before the line."""
+        early, late = (abs(line - self.groove.place(self.meter, place)) for place in (tick, following))
+        return line - tick <= TICKS_PER_QUARTER // 2 and late > early
 
     def notes(self, hits: list[_Hit], following: list[_Hit]) -> tuple[Note, ...]:
         """The notes of a bar's hits; what follows cuts them short."""
@@ -260,14 +271,9 @@ def _upper(voicing: tuple[int, ...], chord: Chord) -> tuple[int, ...]:
     return tuple(pitch for pitch in voicing if pitch % 12 != plain_fifth) or voicing
 
 
-def _is_early(tick: int, line: int, following: int) -> bool:
-    """Whether a hit within an eighth before a line is followed by silence for longer than it comes before the line."""
-    return line - tick <= TICKS_PER_QUARTER // 2 and following - line > line - tick
-
-
 def _register(request: Request) -> tuple[float, int, int]:
     """Center, lowest and highest pitch: the style's register, around and below a melody's, moved as was asked."""
-    center = float(request.plan.style.harmony.center)
+    center = request.plan.style.harmony.center + Dice(request.seed, "harmony").between(-1.5, 1.5, "register")
     melody = request.context.get(Role.MELODY)
     if melody:
         below = median(note.pitch for note in melody) - _BELOW_MELODY

@@ -23,7 +23,7 @@ def is_ambiguous(chord: Chord) -> bool:
 def voice(
     chord: Chord, previous: tuple[int, ...] | None, center: float, size: int, low: int = LOWEST, high: int = HIGHEST
 ) -> tuple[int, ...]:
-    """All tones of a chord in at least `size` voices, lowest first.
+    """All tones of a chord in `size` voices, or as many as it has tones or the range has room for; lowest first.
 
     The cost of a voicing: semitones moved by its voices, its distance from the center, and wide, clustered or muddy
     spacing; ties go to the lower one. The root lies lowest where the chord's name depends on it, and mostly in power
@@ -39,7 +39,9 @@ def voice(
         if choices:
             break
     else:
-        return voice(chord, previous, center, len(chord.pitch_classes), low - REACH, high + REACH)
+        if size > len(chord.pitch_classes):
+            return voice(chord, previous, center, size - 1, low, high)
+        return voice(chord, previous, center, size, low - REACH, high + REACH)
 
     def cost(voicing: tuple[int, ...]) -> tuple[float, tuple[int, ...]]:
         movement = 0.0

@@ -138,6 +138,7 @@ class _Moment:
     end_ticks: int
     beat: int
     pitches: tuple[int, ...]
+    struck_as_one: bool  # no voice of a broken chord that still rings under another
 
     @property
     def tones(self) -> Floats:
@@ -150,7 +151,7 @@ class _Moment:
     def speaks_for_itself(self) -> bool:
         """Three different tones, or a bare fifth or its inversion (a power chord)."""
         tones = {(pitch - self.pitches[0]) % 12 for pitch in self.pitches}
-        return len(tones) >= 3 or tones == {0, 7} or tones == {0, 5}
+        return len(tones) >= 3 or (self.struck_as_one and tones in ({0, 7}, {0, 5}))
 
 
 def _moments(notes: Sequence[Note], beats: Sequence[_Beat]) -> Iterator[_Moment]:
@@ -166,7 +167,8 @@ def _moments(notes: Sequence[Note], beats: Sequence[_Beat]) -> Iterator[_Moment]
             sounding.append(waiting.pop())
         if sounding:
             pitches = tuple(sorted(note.pitch for note in sounding))
-            yield _Moment(start, end, bisect_right(lines, start) - 1, pitches)
+            struck_as_one = len({note.start_ticks for note in sounding}) == 1
+            yield _Moment(start, end, bisect_right(lines, start) - 1, pitches, struck_as_one)
 
 
 def _windows(moments: Sequence[_Moment], beats: Sequence[_Beat]) -> tuple[Floats, NDArray[np.int64]]:
