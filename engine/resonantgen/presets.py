@@ -9,6 +9,7 @@ import re
 import tomllib
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import TypeVar
 
 import msgspec
@@ -16,6 +17,8 @@ import msgspec
 from resonantgen.errors import PresetError
 
 T = TypeVar("T")
+# msgspec 0.22 crashes when two threads convert to the same type and it is the type's first time.
+_CONVERTING = Lock()
 
 
 @cache
@@ -39,7 +42,8 @@ def load_preset(path: Path, kind: type[T]) -> T:
         line = int(at[1]) if at and at[1] else len(text.splitlines())
         raise PresetError(f"{path}:{line}: {str(error).partition(' (at ')[0]}") from None
     try:
-        return msgspec.convert(data, kind)
+        with _CONVERTING:
+            return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
         message, _, where = str(error).partition(" - at `$")
         keys = re.findall(r"\.([^.\[\]`]+)|\[(\d+)\]", where)
