@@ -34,9 +34,12 @@ def uniform(counter: np.uint64) -> float:
 
 
 @kernel
-def _fade_out(left: int, fade: int) -> float:
-    """The gain `left` frames before the end of a fade-out of `fade` frames."""
-    return math.sin(0.5 * math.pi * left / fade) ** 2 if left < fade else 1.0
+def _fade_out(signal: Array) -> None:
+    """Fade a stroke or a layer [N] out to exactly zero, in place."""
+    frames = len(signal)
+    fade = frames // FADE_PARTS
+    for left in range(fade):
+        signal[frames - 1 - left] *= math.sin(0.5 * math.pi * left / fade) ** 2
 
 
 @kernel
@@ -80,8 +83,7 @@ def add_tone(
     constant in frames. Attack, hold and decay (T60) are in frames, `phase` in cycles.
     """
     frames = out.shape[0]
-    fade = frames // FADE_PARTS
-    cycles = np.empty(frames)
+    cycles, layer = np.empty(frames), np.zeros(frames)
     settled = _sweep(cycles, hz / sample_rate, sweeps)
     for k in range(partials.shape[0]):
         ratio = partials[k, 0]
@@ -108,7 +110,9 @@ def add_tone(
                 level *= falling
                 if level < least:
                     break
-            out[n] += value * _fade_out(frames - 1 - n, fade)
+            layer[n] += value
+    _fade_out(layer)
+    out += layer
 
 
 @kernel
@@ -162,10 +166,11 @@ def fill_metal(out: Array, steps: Array, counter: np.uint64, ring: float) -> Non
     for k in range(count):
         counter += _STEP
         _fill_square(waves[k], index, uniform(counter), steps[k])
-    dry, wet = (1.0 - ring) / math.sqrt(count), ring / math.sqrt(count)
     out[:] = 0.0
     for k in range(count):
         wave, before = waves[k], waves[k - 1]
+        level = 1.0 / (math.sqrt(count) * (1.0 + 0.07 * k))  # not equal, or they would cancel exactly for frames on end
+        dry, wet = level * (1.0 - ring), level * ring
         for n in range(out.shape[0]):
             out[n] += wave[n] * (dry + wet * before[n])
 
@@ -203,7 +208,7 @@ def add_texture(
     closing_octaves: float,
     sample_rate: float,
 ) -> None:
-    """Filter `source` [N] (2-pole high-pass and low-pass, `damping` = 1/Q), apply the envelope and add it to `out` [N].
+    """Filter `source` [N] in place (2-pole high-pass and low-pass, `damping` = 1/Q), shape it and add it to `out` [N].
 
     `starts` [B] are the bursts' first frames, ascending from 0; all but the last burst decay until the next one.
     """
@@ -214,10 +219,8 @@ def add_texture(
     s1 = s2 = t1 = t2 = 0.0
     falling = math.exp(-LN_1000 / decay)
     last = starts.shape[0] - 1
-    frames = out.shape[0]
-    fade = frames // FADE_PARTS
     burst, level, start = 0, 1.0, 0.0
-    for n in range(frames):
+    for n in range(source.shape[0]):
         if burst < last and n >= starts[burst + 1]:
             burst += 1
             level, start = 1.0, starts[burst]
@@ -232,11 +235,11 @@ def add_texture(
             level *= math.exp(-2.8 / (starts[burst + 1] - start))
         elif since >= attack + hold:
             level *= falling
-            if level < SILENT:
-                break
         band, low, s1, s2 = _filter(source[n], s1, s2, a1, ga)
         _, passed, t1, t2 = _filter(source[n] - damping * band - low, t1, t2, b1, gb)
-        out[n] += gain * envelope * passed * _fade_out(frames - 1 - n, fade)
+        source[n] = gain * envelope * passed
+    _fade_out(source)
+    out += source
 
 
 @kernel
@@ -326,52 +329,45 @@ def colour(signal: Array, high_cut_hz: float, tilts_hz: Array, tilts_gain: Array
 
 
 @kernel
-def place(
-    out: Array,
-    signal: Array,
-    gain: float,
-    pan: float,
-    spread: float,
-    side_hz: float,
-    delays: Array,
-    sample_rate: float,
-) -> None:
-    """Mono `signal` [N], scaled and faded out in place to exactly zero, to stereo `out` [M, 2], M >= N.
+def place(signal: Array, tail: int, pan: float, spread: float, delays: Array, side_hz: float, rate: float) -> Array:
+    """Mono `signal` [N], faded out to exactly zero in place, to stereo [N + `tail`, 2].
 
-    Middle and side: the sum of both channels is always twice the signal itself. The side holds the pan and a diffuse
-    echo (a delay and two all-passes after Schroeder 1962; `delays` [3] in frames), high-passed with 24 dB an octave so
-    that the lows stay mono.
+    Middle and side: the sum of both channels is always twice the signal. The side holds the pan and a diffuse echo (a
+    delay and two all-passes after Schroeder 1962; `delays` [3] in frames), high-passed at `side_hz` with 24 dB an
+    octave so that the lows stay mono.
     """
-    g = _g(side_hz, sample_rate)
-    d1, d2 = 0.7653668647, 1.8477590650  # 1/Q of the two halves of a fourth-order Butterworth filter
-    a1, b1 = 1.0 / (1.0 + g * (g + d1)), 1.0 / (1.0 + g * (g + d2))
-    s1 = s2 = t1 = t2 = 0.0
-    frames, sounding = out.shape[0], signal.shape[0]
-    fade = sounding // FADE_PARTS
+    _fade_out(signal)
+    sounding, frames = len(signal), len(signal) + tail
+    out = np.empty((frames, 2))
     wait, first, second = int(delays[0]), int(delays[1]), int(delays[2])
-    ring_a, ring_b = np.zeros(first), np.zeros(second)
+    line_a, line_b = np.zeros(first), np.zeros(second)
     a = b = 0
+    g = _g(side_hz, rate)
+    d1, d2 = 0.7653668647, 1.8477590650  # 1/Q of the two halves of a fourth-order Butterworth filter
+    a1, a2 = 1.0 / (1.0 + g * (g + d1)), 1.0 / (1.0 + g * (g + d2))
+    s1 = s2 = t1 = t2 = 0.0
     for n in range(frames):
-        middle = 0.0
-        if n < sounding:
-            signal[n] *= gain * _fade_out(sounding - 1 - n, fade)
-            middle = signal[n]
-        if pan == 0.0 and spread == 0.0:
-            out[n, 0] = out[n, 1] = middle
-            continue
+        middle = signal[n] if n < sounding else 0.0
         side = pan * middle
         if spread > 0.0:
-            x = signal[n - wait] if wait <= n < sounding + wait else 0.0
-            kept = x + 0.6 * ring_a[a]
-            x, ring_a[a] = ring_a[a] - 0.6 * kept, kept
-            kept = x + 0.6 * ring_b[b]
-            x, ring_b[b] = ring_b[b] - 0.6 * kept, kept
+            kept = (signal[n - wait] if wait <= n < sounding + wait else 0.0) + 0.6 * line_a[a]
+            x, line_a[a] = line_a[a] - 0.6 * kept, kept
+            kept = x + 0.6 * line_b[b]
+            x, line_b[b] = line_b[b] - 0.6 * kept, kept
             side += spread * x
             a = a + 1 if a + 1 < first else 0
             b = b + 1 if b + 1 < second else 0
         band, low, s1, s2 = _filter(side, s1, s2, a1, g)
         side -= d1 * band + low
-        band, low, t1, t2 = _filter(side, t1, t2, b1, g)
-        side = (side - d2 * band - low) * _fade_out(frames - 1 - n, fade)
+        band, low, t1, t2 = _filter(side, t1, t2, a2, g)
+        side -= d2 * band + low
         out[n, 0] = middle - side
         out[n, 1] = middle + side
+    fade = frames // FADE_PARTS
+    for left in range(fade):  # of the side
+        n = frames - 1 - left
+        middle = 0.5 * (out[n, 0] + out[n, 1])
+        side = 0.5 * (out[n, 1] - out[n, 0]) * math.sin(0.5 * math.pi * left / fade) ** 2
+        out[n, 0] = middle - side
+        out[n, 1] = middle + side
+    return out

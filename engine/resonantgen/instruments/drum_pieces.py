@@ -89,7 +89,6 @@ class Piece(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     spread: Unit = 0.0  # how much of a short, diffuse room is heard at the sides
     drive: Unit = 0.0
     touch: Unit = 0.5  # how much darker soft strokes are
-    low_cut_hz: FrequencyHz = 20.0
     high_cut_hz: FrequencyHz = 18_000.0
     tone: Annotated[tuple[Tone, ...], msgspec.Meta(max_length=4)] = ()
     noise: Annotated[tuple[Noise, ...], msgspec.Meta(max_length=4)] = ()

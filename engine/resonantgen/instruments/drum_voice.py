@@ -19,13 +19,14 @@ from resonantgen.music.notes import DrumPiece
 Array = NDArray[np.float64]
 
 USUAL_VELOCITY = 0.8  # at which a piece has the tone of its preset
-TAIL_OF_DECAY = 1.1  # a layer is heard for this many T60s: to -66 dB
+TAIL_OF_DECAY = 1.05  # a layer is heard for this many T60s: to -63 dB
 TILTS_HZ = np.array([900.0, 6_000.0])  # the first moves the kit's balance, the second what is bright already
 TILTS_DB = np.array([3.0, 4.5])  # at full brightness, each way
 TOUCH_DB = 8.0  # of both tilts, by which the softest strokes are darker at full touch
 SIDE_HZ = 260.0
 ECHO_MS = (1.9, 2.9, 6.7)  # delay and all-passes of the diffuse side
-ECHO_TAIL_MS = 40.0
+ECHO_TAIL_MS = 30.0
+SUBSONIC_HZ = 20.0
 ATTACK_DB, ATTACK_MS = 9.0, 8.0  # what the attack macro takes from the first moments, and for how long
 SOFT_MS = 5.0  # fade-in of a stroke at full attack
 DRIVE_RANGE = 2.7  # full drive is a gain of e^2.7 - 1, 23 dB
@@ -56,6 +57,14 @@ def half_band(count: int, transition: float) -> Array:
 HALF_BAND = half_band(count=4, transition=0.08)  # folds back only above 20 kHz, at 48 kHz, and rejects 64 dB
 
 
+def _scrambled(number: int) -> int:
+    """64 bits that look random (the finaliser of splitmix64, as `drum_kernels.uniform` has it)."""
+    number &= 0xFFFFFFFFFFFFFFFF
+    number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
+    number = (number ^ number >> 27) * 0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF
+    return number ^ number >> 31
+
+
 @dataclass(frozen=True, slots=True)
 class _Chance:
     """How this stroke differs from the piece as its maker left it, and where its noise starts."""
@@ -68,14 +77,15 @@ class _Chance:
 
     @classmethod
     def of(cls, seed: int, piece: DrumPiece, variation: float) -> _Chance:
-        counter = np.random.SeedSequence([seed & 0xFFFFFFFF, int(piece)]).generate_state(5, np.uint64)
-        level, pitch, decay, cutoff = (2.0 * float(n) / 2.0**64 - 1.0 for n in counter[:4])
+        start = _scrambled((seed & 0xFFFFFFFF) << 8 | piece)
+        numbers = [_scrambled(start + draw * 0x9E3779B97F4A7C15) for draw in range(1, 6)]
+        level, pitch, decay, cutoff = (number / 2.0**63 - 1.0 for number in numbers[:4])
         return cls(
             level_db=0.8 * variation * level,
             pitch=1.0 + 0.006 * variation * pitch,
             decay=1.0 + 0.08 * variation * decay,
             cutoff=1.0 + 0.06 * variation * cutoff,
-            counter=int(counter[4]),
+            counter=numbers[4],
         )
 
 
@@ -129,8 +139,9 @@ class DrumVoice:
         for index, texture in enumerate(textures):
             self._add_texture(signal, texture, velocity, decay, chance, index)
         signal *= velocity**self.kit.dynamics * decibels(chance.level_db)
-        # Before the saturation: a low cut after it would turn the phases of a flattened kick and bring its peaks back.
-        kernels.cut_lows(signal, piece.low_cut_hz, rate)
+        if piece.tone:  # noise and metal have low cuts of their own
+            # Before the saturation: after it, it would turn the phases of a flattened kick and bring its peaks back.
+            kernels.cut_lows(signal, SUBSONIC_HZ, rate)
         if macros.attack:
             boost = decibels(-ATTACK_DB * macros.attack) - 1.0
             soft = self._frames(SOFT_MS * max(macros.attack, 0.0))
@@ -141,6 +152,7 @@ class DrumVoice:
         tilts_db = TILTS_DB * macros.brightness + TOUCH_DB * piece.touch * (velocity - USUAL_VELOCITY)
         high_cut_hz = min(piece.high_cut_hz, self.kit.high_cut_hz)
         kernels.colour(signal, high_cut_hz, TILTS_HZ, 10.0 ** (tilts_db / 20.0), rate)
+        signal *= decibels(piece.level_db)
         return self._placed(signal)
 
     def _add_tone(self, signal: Array, tone: Tone, velocity: float, decay: float, chance: _Chance) -> None:
@@ -196,15 +208,12 @@ class DrumVoice:
         piece, width = self.piece, self.macros.width
         wider = 1.0 + (width if width < 0.0 else 0.7 * width)
         spread = min(piece.spread * wider, 1.0)
-        out = np.empty((len(signal) + (int(self._frames(ECHO_TAIL_MS)) if spread > 0.0 else 0), 2))
-        kernels.place(
-            out,
+        return kernels.place(
             signal,
-            decibels(piece.level_db),
+            int(self._frames(ECHO_TAIL_MS)) if spread > 0.0 else 0,
             min(max(piece.pan * wider, -1.0), 1.0),
             spread,
-            SIDE_HZ,
             np.array([round(self._frames(ms)) for ms in ECHO_MS], dtype=np.float64),
+            SIDE_HZ,
             float(self.sample_rate),
         )
-        return out

@@ -24,6 +24,7 @@ CHOKES: dict[DrumPiece, frozenset[DrumPiece]] = {
     DrumPiece.OPEN_HAT: frozenset({DrumPiece.OPEN_HAT}),
     DrumPiece.KICK: frozenset({DrumPiece.KICK}),
 }
+STOPPABLE = frozenset().union(*CHOKES.values())
 CHOKE_MS = 6.0
 
 
@@ -49,6 +50,7 @@ class KitState:
 
     frame: int = 0
     strokes: list[_Stroke] = field(default_factory=list)
+    stoppable: list[_Stroke] = field(default_factory=list)  # those of them that a later stroke may choke
 
 
 @dataclass(frozen=True)
@@ -86,16 +88,20 @@ class KitInstrument:
         for event in events:
             assert state.frame <= event.frame < end, (event, state.frame, end)
             piece = DrumPiece(event.pitch)
-            for stroke in state.strokes:
-                if stroke.piece in CHOKES.get(piece, ()) and stroke.choked_at is None and stroke.frame < event.frame:
+            for stroke in state.stoppable:
+                if stroke.piece in CHOKES.get(piece, ()) and stroke.frame < event.frame:
                     stroke.choked_at = event.frame
-            samples = self._voices[piece].stroke(event.velocity, event.seed)
-            state.strokes.append(_Stroke(piece, event.frame, samples))
+            state.stoppable = [stroke for stroke in state.stoppable if stroke.choked_at is None]
+            stroke = _Stroke(piece, event.frame, self._voices[piece].stroke(event.velocity, event.seed))
+            state.strokes.append(stroke)
+            if piece in STOPPABLE:
+                state.stoppable.append(stroke)
         out = np.zeros((frames, 2))
         for stroke in state.strokes:
             self._mix(out, state.frame, stroke)
         state.frame = end
         state.strokes = [stroke for stroke in state.strokes if self._end(stroke) > end]
+        state.stoppable = [stroke for stroke in state.stoppable if self._end(stroke) > end]
         return out
 
     def _end(self, stroke: _Stroke) -> int:
