@@ -262,8 +262,11 @@ def _core(voicing: tuple[int, ...], chord: Chord) -> tuple[int, ...]:
 def _upper(voicing: tuple[int, ...], chord: Chord) -> tuple[int, ...]:
     """A lighter chord that keeps its name: without its lowest voice or, where that is needed, without its fifth.
 
-    A minor seventh chord without its root is another chord's triad, a triad without its third a power chord.
+    A minor seventh chord without its root is another chord's triad, a triad without its third a power chord, and that
+    has nothing to spare.
     """
+    if len(chord.pitch_classes) < 3:
+        return voicing
     plain_fifth = (chord.root + 7) % 12
     needed = set(chord.pitch_classes) - {plain_fifth} if len(chord.pitch_classes) > 3 else {chord.third}
     if needed <= {pitch % 12 for pitch in voicing[1:]}:

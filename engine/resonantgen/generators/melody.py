@@ -22,6 +22,7 @@ from resonantgen.prompt.intent import clamp
 LOWEST, HIGHEST = 60, 88  # the range of melodies without a transposition
 _MINOR_PENTATONIC, _MAJOR_PENTATONIC = (0, 2, 3, 4, 6), (0, 1, 2, 4, 5)  # scale degrees
 _ARPEGGIO = 4  # semitones by which broken chords swing around the way from one main note to the next
+_HOME = 7.0  # what it costs a clip not to end on the root; half as much for a phrase to end otherwise than it should
 _LEAP = 5  # semitones from which an interval is a leap, to be recovered by a step back
 
 
@@ -129,7 +130,8 @@ class _Singer:
         cost += self._clash(pitch, onset.tick)
         if ending is not None:
             is_root = pitch % 12 == self.plan.chords.at(onset.tick).chord.root
-            cost += 3.5 * (is_root is not ending.closes)
+            is_last = ending.end_ticks == self.plan.length_ticks
+            cost += (_HOME if is_last else _HOME / 2) * (is_root is not ending.closes)
         return cost
 
     def _clash(self, pitch: int, tick: int) -> float:
