@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from resonantgen.session.jobs import Job, Standing
 from resonantgen.session.studio import Studio, request_for
 from resonantgen.session.values import Progress, Recipe, Take
 
+LONG_FRAMES = 3_000_000  # rendering takes about 90 bytes a frame: stems longer than this are made one at a time
 OTHER_SEEDS = 8  # how often another seed is tried when a track comes out as it was
 
 OnProgress = Callable[[Progress], None]
@@ -55,14 +57,15 @@ class _Production:
         chords = self.studio.chords(job.settings, job.staying)
         heard = dict(job.staying)
         takes = []
-        with _workers() as workers:
-            pending: list[tuple[Take, Future[bytes]]] = []
+        with _workers(job.settings.frames) as workers:
+            pending: deque[tuple[Take, Future[bytes]]] = deque()
             for role, part in job.parts.items():
                 ids = {r: take.id for r, take in heard.items()}
                 draft = self._draft(Recipe(role, job.seeds[role], job.settings, part, chords, ids), heard)
                 heard[role] = draft
                 pending.append((draft, workers.submit(render_wav, draft.score, draft.recipe, draft.sound, self.studio)))
-            for draft, rendered in pending:
+            while pending:
+                draft, rendered = pending.popleft()  # and so forget its bytes once they are stored
                 takes.append(replace(draft, audio_sha256=add_audio(rendered.result())))
                 self.on_progress(Progress(draft.role, "sound", job.settings.bars, job.settings.bars))
         return takes
@@ -132,9 +135,13 @@ def _is_again(take: Take, recipe: Recipe, score: Score, sound: Sound) -> bool:
 
 
 @contextmanager
-def _workers() -> Iterator[ThreadPoolExecutor]:
-    """Threads that render; the kernels run without Python's global lock. After an error, what waits is dropped."""
-    workers = ThreadPoolExecutor(max_workers=min(len(Role), os.cpu_count() or 1), thread_name_prefix="render")
+def _workers(frames: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that render stems of so many frames; the kernels run without Python's global lock.
+
+    After an error, what waits is dropped.
+    """
+    threads = min(len(Role), os.cpu_count() or 1) if frames <= LONG_FRAMES else 1
+    workers = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="render")
     try:
         yield workers
     except BaseException:
