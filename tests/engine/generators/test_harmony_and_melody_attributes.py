@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import pytest
 
@@ -34,6 +35,12 @@ Measure = Callable[[Score, Plan], float]
 CASES: list[tuple[str, Measure]] = [("density", notes_a_bar), ("aggression", velocity), ("brightness", pitch)]
 
 
+@cache
+def played(role: Role, style_id: str, seed: int, other: int = 0, **asked: float) -> Score:
+    """A track over its usual context, of a plan's own seed or (`other`) of another."""
+    return play(role, plan_of(style_id, seed), seed + other, Attributes(**asked), context=context(role, style_id, seed))
+
+
 def context(role: Role, style_id: str, seed: int) -> Mapping[Role, Score]:
     return {Role.HARMONY: harmony_of(style_id, seed)} if role is Role.MELODY else {}
 
@@ -46,11 +53,10 @@ def test_a_step_moves_what_it_names(style_id: str, role: Role, name: str, measur
     """With the same seed always; with another seed, which is another piece, in at least nine of ten."""
     same = other = 0
     for seed in SEEDS:
-        plan, around = plan_of(style_id, seed), context(role, style_id, seed)
-        before = measure(play(role, plan, seed, context=around), plan)
-        asked = Attributes(**{name: amount})
-        after = measure(play(role, plan, seed, asked, context=around), plan)
-        elsewhere = measure(play(role, plan, seed + OTHER, asked, context=around), plan)
+        plan = plan_of(style_id, seed)
+        before = measure(played(role, style_id, seed), plan)
+        after = measure(played(role, style_id, seed, **{name: amount}), plan)
+        elsewhere = measure(played(role, style_id, seed, OTHER, **{name: amount}), plan)
         same += (after - before) * amount > 0
         other += (elsewhere - before) * amount > 0
     assert same == len(SEEDS)
@@ -61,8 +67,7 @@ def test_a_step_moves_what_it_names(style_id: str, role: Role, name: str, measur
 @pytest.mark.parametrize("style_id", STYLES)
 def test_density_changes_the_number_of_notes_by_two_fifths(style_id: str, role: Role) -> None:
     for seed in SEEDS:
-        plan, around = plan_of(style_id, seed), context(role, style_id, seed)
-        sparse, busy = (len(play(role, plan, seed, Attributes(density=d), context=around)) for d in (-0.5, 0.5))
+        sparse, busy = (len(played(role, style_id, seed, density=d)) for d in (-0.5, 0.5))
         assert busy >= 1.4 * sparse
 
 
@@ -71,8 +76,10 @@ def test_density_changes_the_number_of_notes_by_two_fifths(style_id: str, role: 
 def test_busier_is_the_same_music_with_more_in_it(style_id: str, role: Role) -> None:
     """Of the onsets at least nine in ten stay, for each seed: no other idea, only more of it."""
     for seed in SEEDS:
-        plan = plan_of(style_id, seed)
-        before, after = ({n.start_ticks for n in play(role, plan, seed, Attributes(density=d))} for d in (0.0, 0.5))
+        before, after = (
+            {n.start_ticks for n in score}
+            for score in (played(role, style_id, seed), played(role, style_id, seed, density=0.5))
+        )
         assert len(before & after) >= 0.9 * len(before)
         assert len(after) >= len(before)
 
