@@ -86,6 +86,7 @@ class _BassPart:
         high = min(HIGHEST + max(0, round(8 * a.brightness)), BRIGHTEST)
         self.register = Register(plan.key, plan.style.diatonic, low, high)
         self.previous = self.register.root(plan.chords.spans[0].chord)
+        self.above = [score for role, score in request.context.items() if role in (Role.HARMONY, Role.MELODY)]
         self._ends = [span.end_ticks for span in plan.chords.spans]
         self._ready: dict[int, list[Onset]] = {}
 
@@ -227,7 +228,7 @@ class _BassPart:
         if strong and pitch not in chord:
             pitch = min((p for p in register.scale(chord) if p in chord), key=lambda p: (abs(p - pitch), p))
         self.previous = pitch
-        return self._below(self._darkened(pitch, onset, chord, first=first), onset.tick)
+        return self._below(self._darkened(pitch, onset, chord, first=first), onset, chord, first=first)
 
     def _span(self, tick: int) -> ChordSpan:
         """The chord that sounds at a tick."""
@@ -259,16 +260,19 @@ class _BassPart:
         lower = self.register.darker(pitch, chord)
         return pitch if first and lower % 12 != pitch % 12 else lower
 
-    def _below(self, pitch: int, tick: int) -> int:
-        """An octave lower, if a chord or tune that sounds with it is not above it."""
-        for role in (Role.HARMONY, Role.MELODY):
-            score = self.request.context.get(role)
-            if score is None:
-                continue
-            over = [n.pitch for n in score if n.start_ticks <= tick < n.end_ticks]
-            if over and pitch >= min(over) and pitch - 12 >= LOWEST:
-                return pitch - 12
-        return pitch
+    def _below(self, pitch: int, onset: Onset, chord: Chord, *, first: bool) -> int:
+        """The same, or the nearest lower tone of the chord if a chord or tune that sounds with it is not above it.
+
+        A root that must be heard goes an octave down.
+        """
+        ceiling = min(
+            (n.pitch for score in self.above for n in score if n.start_ticks <= onset.tick < n.end_ticks), default=128
+        )
+        if pitch < ceiling:
+            return pitch
+        if first:
+            return pitch - 12 if pitch - 12 >= LOWEST else pitch
+        return max((p for p in range(LOWEST, ceiling) if p in chord), default=pitch)
 
     def _note(self, onset: Onset, pitch: int, end: int, pattern: BassPattern, bar: int) -> Note:
         bar_start, bar_end = bar * self.meter.bar_ticks, (bar + 1) * self.meter.bar_ticks

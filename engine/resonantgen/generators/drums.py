@@ -12,13 +12,14 @@ from resonantgen.generators.base import Request
 from resonantgen.generators.dice import Dice
 from resonantgen.generators.drum_fills import PlannedFill, plan_fills
 from resonantgen.generators.form import PHRASE_BARS, Form, motif_name
+from resonantgen.generators.grammars.bass import KickRelation
 from resonantgen.generators.grammars.drums import PIECES, DrumGrammar, DrumLine
 from resonantgen.generators.grammars.kit_defaults import DEFAULT_LINES
 from resonantgen.generators.grammars.patterns import Pattern, Presence, Stroke, parse_pattern
 from resonantgen.generators.groove import EIGHTH, Groove, beat_position, groove_for, straight_onsets
 from resonantgen.generators.metre import Placed, bar_strokes
 from resonantgen.music.notes import DrumPiece, Note, Role, Score
-from resonantgen.prompt.intent import Attributes
+from resonantgen.prompt.intent import Attributes, clamp
 
 BRIGHT = frozenset({"closed_hat", "pedal_hat", "open_hat", "crash", "ride", "tambourine", "shaker"})
 TIMEKEEPERS = frozenset({"closed_hat", "pedal_hat", "ride", "shaker", "tambourine"})
@@ -27,6 +28,7 @@ DURATIONS = {"crash": 960, "ride": 240, "open_hat": 220, "kick": 110, "low_tom":
 USUAL_DURATION = 60
 LOUDEST = 116  # the velocity of an accent at neutral attributes
 PROMISED_STRENGTH = 0.75  # of the one stroke in a phrase that a piece asked for plays at least
+APART, BY_CHANCE, TOGETHER = 0.1, 0.45, 0.65  # shares of kicks that a bass meets if it avoids, ignores or seeks them
 ROLL_SHAPES = ((3, 3), (4, 4), (6, 6), (4, 3))  # strokes of a roll in half a beat; the second for loud attributes
 
 
@@ -88,8 +90,13 @@ class _DrumPart:
         self.groove: Groove = groove_for(request)
         self.kit = self._kit()
         self.fills: Mapping[int, PlannedFill] = plan_fills(request, self.form, self.dice)
-        self.leader = self._leader()
         self._motifs: dict[tuple[str, str, int], dict[int, float]] = {}
+        self.leader: dict[int, Note] = {}  # what draws the kick, on the straight grid
+        self.follow = 0.0
+        leader = self._leader()
+        if leader:
+            self.follow = self._needed_follow(leader)
+            self.leader = leader if self.follow else {}
 
     def _kit(self) -> list[KitLine]:
         request, dice, attributes = self.request, self.dice, self.attributes
@@ -139,6 +146,18 @@ class _DrumPart:
             if score is not None and len(score):
                 return straight_onsets(score, self.meter, Groove.of_score(score, self.meter))
         return {}
+
+    def _needed_follow(self, leader: Mapping[int, Note]) -> float:
+        """How much the kick must move: not at all where it meets the bass anyway, or where that avoids it by itself."""
+        line = next((line for line in self.kit if line.word == "kick"), None)
+        if line is None:
+            return 0.0
+        bar_ticks = self.meter.bar_ticks
+        kicks = [bar * bar_ticks + tick for bar in range(self.form.bars) for tick in self._line(line, bar)]
+        met = sum(tick in leader for tick in kicks) / max(1, len(kicks))
+        if self.request.plan.style.bass.kick is KickRelation.BETWEEN and met < APART:
+            return 0.0
+        return self.grammar.follow_bass * clamp((TOGETHER - met) / (TOGETHER - BY_CHANCE), 0.0, 1.0)
 
     def bar(self, bar: int) -> tuple[Note, ...]:
         """The notes that start in a bar."""
@@ -198,8 +217,7 @@ class _DrumPart:
     def _sounds(self, line: KitLine, place: Placed, letter: str, leads: Mapping[int, Note] | None) -> bool:
         level = line.level
         if leads:
-            follow = self.grammar.follow_bass
-            level += 0.6 * follow if place.tick in leads else -0.5 * follow
+            level += 0.6 * self.follow if place.tick in leads else -0.5 * self.follow
         name = motif_name(letter, place.tick, self.meter.bar_ticks)
         return place.stroke.sounds(level, place.metric_level, self.dice.roll(line.word, name, place.tick))
 
@@ -219,8 +237,7 @@ class _DrumPart:
 
     def _kicks_with(self, leads: Mapping[int, Note], heard: Mapping[int, float], level: float) -> dict[int, float]:
         """Kicks that join the loudest onsets of the bass, where there is room between those that sound."""
-        follow = self.grammar.follow_bass
-        room = max(0, round(3 * follow + 2 * level))
+        room = max(0, round(3 * self.follow + 2 * level))
         added: dict[int, float] = {}
         for tick, _ in sorted(leads.items(), key=lambda item: (-item[1].velocity, item[0])):
             if len(added) < room and all(abs(tick - other) >= EIGHTH for other in (*heard, *added)):
