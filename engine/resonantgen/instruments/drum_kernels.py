@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 LN_1000 = math.log(1000.0)  # an exponential falls by 60 dB over its decay
 SILENT = 1e-5
-SETTLED_OCTAVES = 2e-4
+SETTLED_OCTAVES = 5e-4
 FADE_PARTS = 7  # layers and strokes fade out over a seventh of their length
 TYPICAL = 0.3  # size of a sample that drive leaves as it is
 CLOSING_STEP = 16  # frames between updates of a moving filter
@@ -158,21 +158,21 @@ def fill_metal(out: Array, steps: Array, counter: np.uint64, ring: float) -> Non
 
     `ring` moves from their sum to the sum of the products of neighbours.
     """
-    count = steps.shape[0]
-    waves = np.empty((count, out.shape[0]))
-    index = np.empty(out.shape[0])
-    for n in range(out.shape[0]):
+    count, frames = len(steps), len(out)
+    index = np.empty(frames)
+    for n in range(frames):
         index[n] = n
-    for k in range(count):
-        counter += _STEP
-        _fill_square(waves[k], index, uniform(counter), steps[k])
+    wave, before = np.empty(frames), np.empty(frames)
+    _fill_square(before, index, uniform(counter + np.uint64(count) * _STEP), steps[count - 1])
     out[:] = 0.0
     for k in range(count):
-        wave, before = waves[k], waves[k - 1]
+        counter += _STEP
+        _fill_square(wave, index, uniform(counter), steps[k])
         level = 1.0 / (math.sqrt(count) * (1.0 + 0.07 * k))  # not equal, or they would cancel exactly for frames on end
         dry, wet = level * (1.0 - ring), level * ring
-        for n in range(out.shape[0]):
+        for n in range(frames):
             out[n] += wave[n] * (dry + wet * before[n])
+        wave, before = before, wave
 
 
 @kernel

@@ -46,11 +46,11 @@ class _Stroke:
 
 @dataclass(slots=True)
 class KitState:
-    """Where the stream stands, and the strokes that still sound."""
+    """Where the stream stands, and the strokes that still sound, in the order of their onsets."""
 
     frame: int = 0
-    strokes: list[_Stroke] = field(default_factory=list)
-    stoppable: list[_Stroke] = field(default_factory=list)  # those of them that a later stroke may choke
+    free: list[_Stroke] = field(default_factory=list)  # ring on to their end
+    stoppable: list[_Stroke] = field(default_factory=list)  # of pieces that can be choked
 
 
 @dataclass(frozen=True)
@@ -83,24 +83,32 @@ class KitInstrument:
         return KitState()
 
     def render(self, state: KitState, events: Sequence[NoteEvent], frames: int) -> Samples:
-        """The next `frames` frames; `events` start within them, sorted by frame."""
-        end = state.frame + frames
+        """The next `frames` frames; `events` start within them, sorted by frame.
+
+        Each frame sums the free strokes first and then the stoppable ones, each in the order of their onsets, so that
+        sums round alike however the stream is cut.
+        """
+        out = np.zeros((frames, 2))
+        start, end = state.frame, state.frame + frames
+        for stroke in state.free:
+            self._mix(out, start, stroke)
         for event in events:
-            assert state.frame <= event.frame < end, (event, state.frame, end)
+            assert start <= event.frame < end, (event, start, end)
             piece = DrumPiece(event.pitch)
             for stroke in state.stoppable:
-                if stroke.piece in CHOKES.get(piece, ()) and stroke.frame < event.frame:
+                if stroke.choked_at is None and stroke.piece in CHOKES.get(piece, ()) and stroke.frame < event.frame:
                     stroke.choked_at = event.frame
-            state.stoppable = [stroke for stroke in state.stoppable if stroke.choked_at is None]
             stroke = _Stroke(piece, event.frame, self._voices[piece].stroke(event.velocity, event.seed))
-            state.strokes.append(stroke)
             if piece in STOPPABLE:
                 state.stoppable.append(stroke)
-        out = np.zeros((frames, 2))
-        for stroke in state.strokes:
-            self._mix(out, state.frame, stroke)
+                continue
+            self._mix(out, start, stroke)
+            if self._end(stroke) > end:
+                state.free.append(stroke)
+        for stroke in state.stoppable:
+            self._mix(out, start, stroke)
         state.frame = end
-        state.strokes = [stroke for stroke in state.strokes if self._end(stroke) > end]
+        state.free = [stroke for stroke in state.free if self._end(stroke) > end]
         state.stoppable = [stroke for stroke in state.stoppable if self._end(stroke) > end]
         return out
 
@@ -109,7 +117,7 @@ class KitInstrument:
         return end if stroke.choked_at is None else min(end, stroke.choked_at + len(self._choke))
 
     def _mix(self, out: Samples, start: int, stroke: _Stroke) -> None:
-        """Add what falls into `out`, whose first frame is `start`. Every frame sums its strokes in their order."""
+        """Add what falls into `out`, whose first frame is `start`."""
         end = min(start + len(out), self._end(stroke))
         begin = max(start, stroke.frame)
         free = end if stroke.choked_at is None else min(max(stroke.choked_at, begin), end)
