@@ -192,17 +192,18 @@ class _Player:
 
     def notes(self, hits: list[_Hit], following: list[_Hit]) -> tuple[Note, ...]:
         """The notes of a bar's hits; what follows cuts them short."""
+        factor = gate_factor(self.request.attributes)
+        gate = min(1.0, self.pattern.gate * factor)
+        longest = round(self.pattern.longest_beats * TICKS_PER_QUARTER * factor)
         notes: list[Note] = []
         for position, hit in enumerate(hits):
-            span, voicing = self.spans[hit.span], self._tones(hit)
-            limit = self._sounding(span.end_ticks, span)
+            span = self.spans[hit.span]
             later = [*hits[position + 1 :], *following]
-            for order, pitch in enumerate(voicing):
-                start = self._start(hit, order, span)
-                end = min(self._next_onset(pitch, later, span), limit)
-                length = (end - start) * min(1.0, self.pattern.gate * gate_factor(self.request.attributes))
-                longest = self.pattern.longest_beats * TICKS_PER_QUARTER * gate_factor(self.request.attributes)
-                duration = max(1, min(int(length), round(longest), limit - start))
+            begin = self._sounding(hit.tick, span) + lateness(self.grammar.humanize, self.dice, hit.tick)
+            for pitch, strum in zip(self._tones(hit), self._strum(hit), strict=True):
+                start = min(begin + strum, span.end_ticks - 1)
+                end = self._next_onset(pitch, later, span)
+                duration = max(1, min(int((end - start) * gate), longest, span.end_ticks - start))
                 notes.append(Note(start, pitch, duration, self._velocity(hit, pitch)))
         return tuple(sorted(notes))
 
@@ -226,20 +227,18 @@ class _Player:
             if hit.tick >= span.end_ticks:
                 break
             if hit.sign in "Cc" or pitch in self._tones(hit):
-                return self.groove.place(self.meter, hit.tick)
+                return self._sounding(hit.tick, span)
         return self._sounding(span.end_ticks, span)
 
     def _sounding(self, tick: int, span: ChordSpan) -> int:
         """A tick on the grid as it sounds, within the span."""
         return max(span.start_ticks, min(self.groove.place(self.meter, tick), span.end_ticks))
 
-    def _start(self, hit: _Hit, order: int, span: ChordSpan) -> int:
-        """When a voice of a hit begins: in its groove, a little late, strummed upward and downward in turn."""
-        voices = len(self.voicings[hit.span])
-        down = hit.tick // (TICKS_PER_QUARTER // 2) % 2 and hit.sign not in "C"
-        strum = self.grammar.strum_ticks * (voices - 1 - order if down else order)
-        late = lateness(self.grammar.humanize, self.dice, hit.tick)
-        return min(self._sounding(hit.tick, span) + strum + late, span.end_ticks - 1)
+    def _strum(self, hit: _Hit) -> list[int]:
+        """How late each voice of a hit is, in ticks: strokes go upward on beats, and downward on off-beats."""
+        delays = [self.grammar.strum_ticks * voice for voice in range(len(self._tones(hit)))]
+        off_beat = hit.tick % TICKS_PER_QUARTER != 0 and hit.sign != "C"
+        return delays[::-1] if off_beat else delays
 
     def _velocity(self, hit: _Hit, pitch: int) -> int:
         accent = _ACCENTS.get(hit.sign, _VOICE_ACCENT)

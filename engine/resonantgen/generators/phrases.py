@@ -13,7 +13,7 @@ from resonantgen.generators.expression import onset_factor
 from resonantgen.generators.grammars.melody import Contour, MelodyGrammar
 from resonantgen.generators.groove import groove_for, straight_onsets
 from resonantgen.generators.steps import bar_steps, mean_per_bar, sign_at, take
-from resonantgen.music.notes import DrumPiece, Role
+from resonantgen.music.notes import DrumPiece, Role, Score
 from resonantgen.music.time import TICKS_PER_QUARTER, Meter
 
 _WEIGHTS = {"X": 4.0, "x": 3.4, "-": 2.8}
@@ -79,7 +79,7 @@ class Phrasing:
         self.form = self.dice.choice(self.grammar.forms, "form")
         context = request.context
         harmony, drums = context.get(Role.HARMONY), context.get(Role.DRUMS)
-        self.harmony_ticks = frozenset(straight_onsets(harmony, self.meter, self.groove) if harmony else ())
+        self.harmony_ticks = frozenset(straight_onsets(_struck(harmony), self.meter, self.groove) if harmony else ())
         struck: set[int] = set()
         for piece in _DRUMS_HEARD:
             struck.update(straight_onsets(drums, self.meter, self.groove, piece) if drums else ())
@@ -156,6 +156,11 @@ class Phrasing:
         """What other tracks do to the wish for a note: the harmony's onsets are left to it, the drums' are joined."""
         harmony = -_ON_HARMONY * self.grammar.answer if tick in self.harmony_ticks else 0.0
         return harmony + (_ON_DRUMS if tick in self.drum_ticks else 0.0)
+
+
+def _struck(harmony: Score) -> Score:
+    """One note of each chord that is struck at once."""
+    return Score(tuple({note.start_ticks: note for note in harmony}.values()), harmony.length_ticks)
 
 
 def _taken(ranked: list[tuple[float, Onset]], target: float, rounding: float) -> tuple[Onset, ...]:
