@@ -24,6 +24,7 @@ LINES = 8
 LINE_SECONDS = (0.0297, 0.0353, 0.0411, 0.0461, 0.0523, 0.0593, 0.0677, 0.0769)  # at size 1; no common divisors
 DIFFUSER_SECONDS = ((0.0047, 0.0083), (0.0053, 0.0091))  # [side, stage]
 DIFFUSION = 0.6
+HADAMARD_SCALE = 1 / math.sqrt(LINES)  # keeps the energy of what goes round
 SWAY_SECONDS, SWAY_HZ = 0.00012, 0.45  # how far and how fast the lines' lengths move
 
 
@@ -67,9 +68,9 @@ def _run_reverb(
                 k = 2 * c + stage
                 read = spread_write - diffusers[k]
                 past = spread[read if read >= 0 else read + spread_size, k]
-                v = y - 0.6 * past
+                v = y - DIFFUSION * past
                 spread[spread_write, k] = 0.0 if -1e-30 < v < 1e-30 else v
-                y = past + 0.6 * v
+                y = past + DIFFUSION * v
             sent[c] = y
         spread_write = spread_write + 1 if spread_write + 1 < spread_size else 0
 
@@ -100,7 +101,7 @@ def _run_reverb(
         for k in range(4):
             x[k], x[k + 4] = x[k] + x[k + 4], x[k] - x[k + 4]
         for k in range(8):
-            lines[write, k] = 0.35355339059327373 * x[k] + sent[k % 2]
+            lines[write, k] = HADAMARD_SCALE * x[k] + sent[k % 2]
         write = write + 1 if write + 1 < size else 0
         cosine, sine = cosine * turn_cos - sine * turn_sin, sine * turn_cos + cosine * turn_sin
     place[0], place[1], place[2] = write, spread_write, wait_write
