@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from resonantgen.generators.base import Request
-from resonantgen.generators.bass_pitch import BRIGHTEST, HIGHEST, LOWEST, Register
+from resonantgen.generators.bass_pitch import BRIGHTEST, DARKEST, HIGHEST, LOWEST, Register
 from resonantgen.generators.dice import Dice
 from resonantgen.generators.form import PHRASE_BARS, Form, motif_name
 from resonantgen.generators.grammars.bass import BassGrammar, BassPattern, KickRelation
@@ -24,6 +24,7 @@ from resonantgen.music.time import TICKS_PER_QUARTER
 LOUDEST = 108  # the velocity of an accent at neutral attributes
 GLIDE_TICKS = 40  # how long a tied note overlaps the next
 SHORTEST_TICKS = 50
+MUCH = 0.3  # the brightness, or darkness, from which a line must be higher, or lower, than it was
 GROWS_FROM = 0.1  # the level of busyness from which a line gets more notes than its pattern has
 
 
@@ -82,13 +83,21 @@ class _BassPart:
         self.level = a.density + 0.8 * a.aggression + 0.25 * a.energy - 0.6 * a.space
         self.groove: Groove = groove_for(request)
         self.kicks = self._kicks()
-        low = min(max(grammar.low + round(8 * a.brightness) + self._transposition(), LOWEST), HIGHEST - 12)
+        low = min(max(grammar.low + self._rise() + self._transposition(), LOWEST), HIGHEST - 12)
         high = min(HIGHEST + max(0, round(8 * a.brightness)), BRIGHTEST)
         self.register = Register(plan.key, plan.style.diatonic, low, high)
         self.previous = self.register.root(plan.chords.spans[0].chord)
         self.above = [score for role, score in request.context.items() if role in (Role.HARMONY, Role.MELODY)]
         self._ends = [span.end_ticks for span in plan.chords.spans]
         self._ready: dict[int, list[Onset]] = {}
+
+    def _rise(self) -> int:
+        """Semitones that brightness lifts the octave of the roots: enough, if it is much, for one of them to go up."""
+        bright, low = self.request.attributes.brightness, self.grammar.low
+        rise = round(8 * bright)
+        if bright < MUCH:
+            return rise
+        return max(rise, 1 + min((span.chord.root - low) % 12 for span in self.plan.chords.spans))
 
     def _transposition(self) -> int:
         """Semitones that the register moves: from a fourth on whole octaves, so that roots stay roots."""
@@ -163,7 +172,7 @@ class _BassPart:
             return
         for tick in sorted(kicks - set(found)):
             name = f"{motif_name(letter, tick, self.meter.bar_ticks)}/{tick}"
-            if self.dice.roll("join", name) < self.grammar.follow + 0.9 * self.level:
+            if self.dice.roll("join", name) < self.grammar.follow + 1.2 * self.level:
                 found[tick] = Onset(start + tick, "R", 0.85, 2 if tick % EIGHTH else 1, name)
 
     def _turn_around(self, found: dict[int, Onset], kicks: set[int], start: int, bar: int) -> None:
@@ -206,11 +215,12 @@ class _BassPart:
         pattern = self.patterns[0 if self.form.letter(bar) == "A" else 1]
         notes = []
         for index, onset in enumerate(onsets):
-            pitch = self._pitch(onset, [o for o in onsets[index + 1 :] if o.tone in "WA"])
+            later = onsets[index + 1 :]
+            pitch = self._pitch(onset, [other for other in later if other.tone in "WA"], last=not later)
             notes.append(self._note(onset, pitch, ends[index], pattern, bar))
         return tuple(sorted(notes))
 
-    def _pitch(self, onset: Onset, walking: list[Onset]) -> int:
+    def _pitch(self, onset: Onset, walking: list[Onset], *, last: bool) -> int:
         register = self.register
         span = self._span(onset.tick)
         chord, following = span.chord, self._span(span.end_ticks % self.plan.length_ticks).chord
@@ -228,7 +238,7 @@ class _BassPart:
         if strong and pitch not in chord:
             pitch = min((p for p in register.scale(chord) if p in chord), key=lambda p: (abs(p - pitch), p))
         self.previous = pitch
-        return self._below(self._darkened(pitch, onset, chord, first=first), onset, chord, first=first)
+        return self._below(self._darkened(pitch, onset, chord, first=first, last=last), onset, chord, first=first)
 
     def _span(self, tick: int) -> ChordSpan:
         """The chord that sounds at a tick."""
@@ -251,14 +261,16 @@ class _BassPart:
             return self.dice.choice("58L5", "color", onset.name, "tone")
         return onset.tone
 
-    def _darkened(self, pitch: int, onset: Onset, chord: Chord, *, first: bool) -> int:
-        """Darkness lets notes fall, off-beats first: by an octave, or from the root to the fifth below."""
+    def _darkened(self, pitch: int, onset: Onset, chord: Chord, *, first: bool, last: bool) -> int:
+        """Darkness lets notes fall, off-beats first: by an octave, or at times from the root to the fifth below."""
         dark = -self.request.attributes.brightness
-        weight = (0.8, 1.2, 1.4)[onset.metric_level]
-        if dark <= 0 or self.dice.roll("dark", onset.name) >= dark * weight:
+        if dark <= 0:
             return pitch
-        lower = self.register.darker(pitch, chord)
-        return pitch if first and lower % 12 != pitch % 12 else lower
+        roll = self.dice.roll("dark", onset.name)
+        if pitch - 12 >= DARKEST:
+            return pitch - 12 if roll < dark * (1.0, 1.6, 2.0)[onset.metric_level] else pitch
+        falls = roll < 0.6 * dark or (last and dark >= MUCH)
+        return self.register.fifth_below(pitch, chord) if falls and not first else pitch
 
     def _below(self, pitch: int, onset: Onset, chord: Chord, *, first: bool) -> int:
         """The same, or the nearest lower tone of the chord if a chord or tune that sounds with it is not above it.

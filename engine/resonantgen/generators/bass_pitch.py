@@ -99,10 +99,7 @@ class Register:
 
         return min((p for p in self.scale(chord) if p != previous and abs(p - previous) <= 8), key=cost)
 
-    def darker(self, pitch: int, chord: Chord) -> int:
-        """The same, lower: an octave down, or for a root the fifth below it, if the register allows."""
-        is_root = pitch % 12 == chord.root
-        if pitch - 12 >= (LOWEST if is_root else DARKEST):
-            return pitch - 12
+    def fifth_below(self, pitch: int, chord: Chord) -> int:
+        """The chord's fifth under its root, if that is the pitch and the register allows it."""
         below = pitch - (pitch - chord.fifth) % 12
-        return below if is_root and below >= DARKEST else pitch
+        return below if pitch % 12 == chord.root and below >= DARKEST else pitch
