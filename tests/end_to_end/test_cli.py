@@ -69,8 +69,6 @@ def test_options_outweigh_the_words(run: Run) -> None:
     options = ["--tempo", "97.3", "--key", "F# dorian", "--meter", "7/8", "--bars", "3", "--sample-rate", "44100"]
     words = "techno, 140 bpm, 4 bars"
     made = document(run, "generate", words, "--project", "n.rg", "--tracks", "drums, bass", *options)
-        run, "generate", "techno, 140 bpm, 4 bars", "--project", "n.rg", "--tracks", "drums, bass", *options
-    )
     assert [track["role"] for track in made["tracks"]] == ["drums", "bass"]  # type: ignore[attr-defined,index]
     wanted = {"tempo_bpm": 97.3, "key": "F# dorian", "meter": "7/8", "bars": 3, "sample_rate": 44100}
     assert {name: made[name] for name in wanted} == wanted
