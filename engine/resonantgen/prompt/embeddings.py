@@ -8,7 +8,8 @@ vectors, of length 1. Nothing is loaded until a prompt has words that the lexico
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -68,30 +69,44 @@ def load_embedder() -> Embedder:
     return WordLlama()
 
 
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A text that belongs to a label; `beside` is what goes with it, such as the mood of an example of a style."""
+
+    label: str
+    text: str
+    beside: str | None = None
+
+
 class Nearest:
     """Tells which of several labels a text is nearest to, each label described by examples.
 
-    A label's score is a soft maximum over its examples, `log(sum(exp(sharpness * cosine))) / sharpness`, after the mean
-    of all examples, what all of them share, is taken off every vector.
+    A label's score is a soft maximum over its examples, `log(sum(weight * exp(sharpness * cosine))) / sharpness`, after
+    the mean of all examples, what all of them share, is taken off every vector. An example weighs more where what is
+    beside it is known to hold.
     """
 
-    def __init__(self, embedder: Embedder, examples: Mapping[str, Sequence[str]], sharpness: float = 12.0) -> None:
+    def __init__(
+        self, embedder: Embedder, examples: Sequence[Example], sharpness: float = 12.0, beside_weight: float = 8.0
+    ) -> None:
         self._embedder = embedder
         self._sharpness = sharpness
-        self.labels = tuple(examples)
-        texts = [text for label in self.labels for text in examples[label]]
-        self._owner = np.repeat(np.arange(len(self.labels)), [len(examples[label]) for label in self.labels])
-        vectors = embedder.embed(texts)
+        self._beside_weight = beside_weight
+        self._labels = tuple(sorted({example.label for example in examples}))
+        self._owner = np.array([self._labels.index(example.label) for example in examples])
+        self._beside = np.array([example.beside or "" for example in examples])
+        vectors = embedder.embed([example.text for example in examples])
         self._mean = vectors.mean(axis=0)
         self._examples = _centred(vectors, self._mean)
 
-    def scores(self, text: str) -> dict[str, float]:
-        """Each label's score, about -1 to 1."""
+    def best(self, text: str, known: str | None = None) -> tuple[str, float]:
+        """The nearest label and its score, about 0 to 1; `known` is what is known to go beside it."""
         vector = _centred(self._embedder.embed([text]), self._mean)[0]
-        weights = np.exp(self._sharpness * (self._examples @ vector))
-        sums = np.bincount(self._owner, weights, minlength=len(self.labels))
-        scores = np.log(sums) / self._sharpness
-        return dict(zip(self.labels, map(float, scores), strict=True))
+        weights = np.where(self._beside == known, self._beside_weight, 1.0) if known else np.ones(len(self._owner))
+        terms = weights * np.exp(self._sharpness * (self._examples @ vector))
+        scores = np.log(np.bincount(self._owner, terms, minlength=len(self._labels))) / self._sharpness
+        place = int(scores.argmax())
+        return self._labels[place], float(scores[place])
 
 
 def _centred(vectors: Vectors, mean: Vectors) -> Vectors:

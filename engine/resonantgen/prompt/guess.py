@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from resonantgen.prompt.embeddings import Embedder, Nearest, load_embedder
+from resonantgen.prompt.embeddings import Embedder, Example, Nearest, load_embedder
 from resonantgen.prompt.lexicon import Descriptor, Lexicon
 
 # Set on tests/engine/prompt/tuning_prompts.txt; docs/decisions/0020 has the figures.
-_WORD_THRESHOLD = 0.50  # cosine of an unknown word to the nearest descriptor
-_STYLE_THRESHOLD = 0.36
-_MOOD_THRESHOLD = 0.36
+_WORD_THRESHOLD = 0.55  # an unknown word beside the nearest words of a descriptor
+_STYLE_THRESHOLD = 0.46  # nonsense scores up to 0.50, mostly below 0.45
+_MOOD_THRESHOLD = 0.55  # higher: a style must be found, a mood need not
 
 
 @dataclass
@@ -32,29 +32,27 @@ class Guesser:
 
     @cached_property
     def _styles(self) -> Nearest:
-        examples = {style: [*entry.scenes, *entry.words] for style, entry in self.lexicon.styles.items()}
-        for group in self.lexicon.scenes:
-            examples[group.style] += group.texts
-        return Nearest(self.embedder, examples)
+        named = [Example(style, t) for style, e in self.lexicon.styles.items() for t in (*e.scenes, *e.words)]
+        told = [Example(group.style, text, group.mood) for group in self.lexicon.scenes for text in group.texts]
+        return Nearest(self.embedder, named + told)
 
     @cached_property
     def _moods(self) -> Nearest:
-        examples = {mood: [*entry.scenes, *entry.words] for mood, entry in self.lexicon.moods.items()}
-        for group in self.lexicon.scenes:
-            examples[group.mood] += group.texts
-        return Nearest(self.embedder, examples)
+        named = [Example(mood, t) for mood, e in self.lexicon.moods.items() for t in (*e.scenes, *e.words)]
+        told = [Example(group.mood, text, group.style) for group in self.lexicon.scenes for text in group.texts]
+        return Nearest(self.embedder, named + told)
 
     @cached_property
     def _descriptors(self) -> tuple[list[Descriptor], Nearest]:
-        """The lexicon's descriptors and, by their place in the list, the single words that each has."""
+        """The lexicon's descriptors, and their single words labelled with the place in that list."""
         senses: list[Descriptor] = []
-        words: dict[str, list[str]] = {}
+        examples = []
         for phrase, sense in self.lexicon.phrases.items():
             if isinstance(sense, Descriptor) and not sense.steps and len(phrase) == 1:
                 if sense not in senses:
                     senses.append(sense)
-                words.setdefault(str(senses.index(sense)), []).append(phrase[0])
-        return senses, Nearest(self.embedder, words, sharpness=60.0)
+                examples.append(Example(str(senses.index(sense)), phrase[0]))
+        return senses, Nearest(self.embedder, examples, sharpness=60.0)
 
     def spelled(self, word: str) -> str | None:
         """The word of the lexicon that an unknown word misspells, if it is just one.
@@ -73,25 +71,25 @@ class Guesser:
         return near[0] if len(near) == 1 else None
 
     def descriptor(self, word: str) -> Descriptor | None:
-        """The descriptor that an unknown word is most like, if it is like any."""
+        """The descriptor that an unknown word is most like, if it is like any.
+
+        Only for words that the embeddings know whole: of the pieces of others the spelling is all that they see.
+        """
+        if not self.embedder.is_word(word):
+            return None
         senses, nearest = self._descriptors
-        label, score = _best(nearest.scores(word))
+        label, score = nearest.best(word)
         return senses[int(label)] if score >= _WORD_THRESHOLD else None
 
-    def style(self, text: str) -> str | None:
-        """The style that a text calls to mind."""
-        label, score = _best(self._styles.scores(text))
+    def style(self, scene: str, mood: str | None) -> str | None:
+        """The style that a scene calls to mind, given the mood if one is known."""
+        label, score = self._styles.best(scene, mood)
         return label if score >= _STYLE_THRESHOLD else None
 
-    def mood(self, text: str) -> str | None:
-        """The mood that a text calls to mind."""
-        label, score = _best(self._moods.scores(text))
+    def mood(self, scene: str, style: str | None) -> str | None:
+        """The mood that a scene calls to mind, given the style if one is known."""
+        label, score = self._moods.best(scene, style)
         return label if score >= _MOOD_THRESHOLD else None
-
-
-def _best(scores: Mapping[str, float]) -> tuple[str, float]:
-    label = max(scores, key=lambda name: (scores[name], name))
-    return label, scores[label]
 
 
 def _one_letter_differs(a: str, b: str) -> bool:

@@ -39,13 +39,17 @@ def understand(text: str, lexicon: Lexicon | None = None) -> Intent:
     The same text always gives the same Intent. Raises PromptError for a prompt that is empty or too long, and BadValue
     for a tempo, key, meter, bar count or transposition that is clearly meant but impossible.
     """
+    return understand_with(_guesser() if lexicon is None else Guesser(lexicon), text)
+
+
+def understand_with(guesser: Guesser, text: str) -> Intent:
+    """`understand` with a guesser's lexicon and text embeddings."""
     if len(text) > MAX_PROMPT_LETTERS:
         raise PromptError(f"The prompt has {len(text):,} letters. Say it in at most {MAX_PROMPT_LETTERS:,}.")
     whole = folded(text)
     tokens = tokenize(whole)
     if all(token.kind == "pause" for token in tokens):
         raise PromptError('The prompt is empty. Say what you want to hear, such as "dark techno with driving bass".')
-    guesser = _guesser() if lexicon is None else Guesser(lexicon)
     items = _like_known_words(scan(tokens, guesser.lexicon, guesser.spelled), guesser)
     clauses = [read_clause(lead, run) for lead, run in split(items)]
     bind(clauses)
@@ -156,7 +160,8 @@ def _named_mood(reading: Reading, style: StyleSense | None, told: bool) -> str |
         return None
     if reading.role_moods:
         return reading.role_moods.most_common(1)[0][0]
-    return reading.hinted_mood or (style.mood if style else None)
+    of_names = [name.mood for name, _, _ in reading.styles if name.mood]
+    return reading.hinted_mood or (style.mood if style else None) or next(iter(of_names), None)
 
 
 def _guessed(
@@ -170,7 +175,8 @@ def _guessed(
         if found:
             guessed["style"] = found
     if mood is None and reading.unknown:
-        found = guesser.mood(scene)
+        rest = " ".join(item.text for item in reading.unknown)
+        found = guesser.mood(rest, style) if style else guesser.mood(scene, guessed.get("style"))
         if found:
             guessed["mood"] = found
     return guessed
@@ -180,13 +186,16 @@ def _fitting_style(scene: str, reading: Reading, mood: str | None, guesser: Gues
     """A style for a prompt that names none; None if it says nothing of what the music is like."""
     if reading.hinted_style:
         return reading.hinted_style
-    if mood and not reading.unknown and not reading.named:
+    if mood and len(scene.split()) <= 1:
         return guesser.lexicon.moods[mood].style
-    return guesser.style(scene) if reading.unknown or reading.described else None
+    found = guesser.style(scene, mood) if reading.unknown or reading.described else None
+    return found or (guesser.lexicon.moods[mood].style if mood else None)
 
 
 def _describes(item: Item) -> bool:
     """Whether an item says something of what the music is like, rather than how long, how fast or how to put it."""
     if isinstance(item.meaning, Unknown):
         return not item.meaning.ordinary
-    return isinstance(item.meaning, Descriptor | StyleSense | RoleSense | PieceSense | InstrumentSense)
+    if isinstance(item.meaning, RoleSense):
+        return item.meaning.sound
+    return isinstance(item.meaning, Descriptor | StyleSense | PieceSense | InstrumentSense)
