@@ -134,7 +134,7 @@ class _DrumPart:
         """How busy a piece is to be, around 0."""
         a = self.attributes
         level = a.density + 0.3 * a.energy - 0.8 * a.space
-        level += 0.8 * a.brightness if word in BRIGHT else -0.4 * a.brightness
+        level += a.brightness if word in BRIGHT else -0.4 * a.brightness
         if word in DRIVEN:
             level += 0.5 * a.aggression
         return level
