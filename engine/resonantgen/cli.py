@@ -197,7 +197,7 @@ def undo(project: Path | None, track: str | None, as_json: bool) -> None:
     from resonantgen.session.session import Session
 
     with Session.open(project or _newest_project()) as session:
-        _perform(session, lambda _: session.undo(track), as_json)
+        _perform(session, lambda _: session.undo(track), as_json, renders=False)
 
 
 @commands.command()
@@ -209,7 +209,7 @@ def redo(project: Path | None, track: str | None, as_json: bool) -> None:
     from resonantgen.session.session import Session
 
     with Session.open(project or _newest_project()) as session:
-        _perform(session, lambda _: session.redo(track), as_json)
+        _perform(session, lambda _: session.redo(track), as_json, renders=False)
 
 
 @commands.command()
@@ -279,11 +279,15 @@ def export(project: Path | None, folder: Path, as_json: bool) -> None:
             _reporter(as_json).exported(session, folder)
 
 
-def _perform(session: Session, command: Callable[[Callable[..., None]], Result], as_json: bool) -> None:
+def _perform(
+    session: Session, command: Callable[[Callable[..., None]], Result], as_json: bool, renders: bool = True
+) -> None:
     """Run a command that makes takes or moves between them, with progress, and print what it did."""
     from resonantgen.report import TrackMeters
 
     report = _reporter(as_json)
+    if renders:
+        report.first_time()
     before, new = session.playing, session.settings is None
     meters = TrackMeters(report.console)
     with meters.shown():

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from resonantgen import __version__
 from resonantgen.instruments.catalog import catalog
+from resonantgen.instruments.jit import compiled_before
 from resonantgen.music.analysis import density
 from resonantgen.music.notes import Role
 from resonantgen.music.time import Meter
@@ -118,6 +119,11 @@ class Reporter:
 
     def track(self, role: Role, state: str, text: str = "") -> None:
         self.line(role.value, f"{state:<9} {text}".rstrip(), style=COLOURS[role])
+
+    def first_time(self) -> None:
+        """Say why the first sound on a machine takes longer."""
+        if not compiled_before():
+            self.plain("Compiling the synthesis for this processor, once (about 20 s) ...", "dim")
 
     def understood(self, intent: Intent) -> None:
         """What the words meant, and which of them meant nothing."""

@@ -7,6 +7,7 @@ does not notice a change in another file); no fast-math (results would depend on
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar, cast
 
 import numba
@@ -17,3 +18,14 @@ F = TypeVar("F", bound=Callable[..., object])
 def kernel(function: F) -> F:
     """Compile on first use and cache on disk."""
     return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+def compiled_before() -> bool:
+    """Whether kernels were compiled on this machine before; if not, the first sound takes a while longer."""
+    folder = _probe.stats.cache_path
+    return folder is None or any(Path(folder).glob("*.nbi"))
+
+
+@numba.njit(cache=True)
+def _probe() -> None:
+    """Never called: numba tells where it keeps what it compiles."""
