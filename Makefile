@@ -42,7 +42,8 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 benchmarks: $(VENV)/.dev
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python tests/benchmarks/generation.py
+	$(BIN)/python tests/benchmarks/mix_balance.py
 
 clean:
 	rm -rf $(VENV) demo demo.rg .pytest_cache .mypy_cache .ruff_cache .hypothesis

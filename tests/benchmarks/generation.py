@@ -67,9 +67,7 @@ def first_bar(recipe: Recipe, heard: dict[Role, Score]) -> None:
     """Notes and sound of the first bar, as a stream gives them."""
     studio = Studio()
     notes = next(studio.bars(request_for(recipe, heard)))
-    tempo = recipe.settings.tempo
-    stream = StemStream(recipe.role, studio.sound(recipe), tempo)
-    stream.render(notes, tempo.bar_sample(1))
+    StemStream(recipe.role, studio.sound(recipe), recipe.settings.tempo).next_bar(notes)
 
 
 def cold_start(folder: Path, runs: int = RUNS) -> tuple[float, float]:
