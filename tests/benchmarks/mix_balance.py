@@ -1,4 +1,4 @@
-"""The figures of each style's mix over ten seeds, for docs/benchmarks.md: `python tests/benchmarks/mix_balance.py [style …]`.
+"""The figures of each style's mix over ten seeds, for docs/benchmarks.md: `python tests/benchmarks/mix_balance.py`.
 
 tests/end_to_end/test_mix_balance.py holds them to the limits.
 """
@@ -13,7 +13,6 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lab import style_song
-
 from resonantgen.generators.style import style_ids
 from resonantgen.instruments.loudness import integrated_loudness
 from resonantgen.instruments.measure import correlation, crest_factor_db, energy_share_below, spectrum_slope
