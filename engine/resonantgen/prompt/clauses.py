@@ -226,7 +226,6 @@ class _ClauseReader:
     def _direction(self, direction: int, item: Item) -> None:
         """A verb that moves pitch; "higher" or "lower" beside a role alone moves it by an octave."""
         self.verb_direction = direction
-        self.clause.told = True
         if item.text in ("higher", "lower") and not any(isinstance(i.meaning, Interval) for i in self.items):
             beside_a_role = any(isinstance(i.meaning, RoleSense | InstrumentSense | PieceSense) for i in self.items)
             if beside_a_role or self.clause.everything:

@@ -38,7 +38,7 @@ def describe(intent: Intent) -> list[str]:
 def _beyond_mood(intent: Intent) -> Mapping[str, Change]:
     """The attributes without those that are just the mood's own."""
     mood = load_lexicon().moods.get(intent.mood) if intent.mood else None
-    own = {name: Change(level, relative=False) for name, level in mood.attributes.items()} if mood else {}
+    own = {name: Change(level, relative=False) for name, level in mood.attributes.given().items()} if mood else {}
     return {name: change for name, change in intent.attributes.items() if own.get(name) != change}
 
 

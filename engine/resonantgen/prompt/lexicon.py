@@ -121,7 +121,8 @@ class Lexicon:
         for length in range(min(self.longest, len(words)), 0, -1):
             for phrase in _singulars(tuple(words[:length])):
                 sense = self.phrases.get(phrase)
-                if sense is not None:
+                plural = phrase[-1] != words[length - 1]
+                if sense is not None and not (plural and isinstance(sense, GrammarSense)):
                     return sense, length
         return None
 
@@ -130,12 +131,21 @@ class Lexicon:
         sense = self.phrases.get(words_of(word))
         return isinstance(sense, InstrumentSense) and role in sense.roles
 
+    def content(self, text: str) -> str:
+        """The words of a text without those that only hold it together; all of them if none would be left."""
+        words = words_of(text)
+        saying = [word for word in words if not isinstance(self.phrases.get((word,)), GrammarSense)]
+        return " ".join(saying or words)
+
     def single_words(self) -> list[str]:
         """The phrases of one word that say something about music, sorted."""
         return sorted(p[0] for p, sense in self.phrases.items() if len(p) == 1 and not isinstance(sense, GrammarSense))
 
 
 def _singulars(phrase: Words) -> Iterator[Words]:
+    """A phrase, and what it may be the plural of."""
+    if not phrase:
+        return
     yield phrase
     *head, last = phrase
     if len(last) > 3 and last.endswith("s"):
@@ -156,8 +166,8 @@ def load_lexicon() -> Lexicon:
 def read_lexicon(folder: Path, instruments: InstrumentWords) -> Lexicon:
     """Compile the files of a folder, with an instrument catalog's words. Raises PresetError with file and line."""
     table = _Table(folder)
-    styles = load_preset(folder / "styles.toml", dict[str, schema.StyleWords])
-    moods = load_preset(folder / "moods.toml", dict[str, schema.MoodWords])
+    styles = {entry.id: entry for entry in load_preset(folder / "styles.toml", schema.Styles).style}
+    moods = {entry.id: entry for entry in load_preset(folder / "moods.toml", schema.Moods).mood}
     descriptors = load_preset(folder / "descriptors.toml", schema.Descriptors)
     scenes = load_preset(folder / "scenes.toml", schema.Scenes).scenes
     roles = load_preset(folder / "roles.toml", schema.Roles)
@@ -195,21 +205,20 @@ class _Table:
         for kind, words in grammar.lists().items():
             for word in words:
                 self.add("grammar.toml", word, GrammarSense(kind))
-        for word, factor in grammar.tempo.items():
-            self.add("grammar.toml", word, TempoSense(Fraction(factor)))
-        for feel, words in grammar.feel.items():
+        valued: list[tuple[list[str], Sense]] = []
+        valued += [(tempo.words, TempoSense(Fraction(tempo.factor))) for tempo in grammar.tempo]
+        valued += [(feel.words, FeelSense(feel.feel)) for feel in grammar.feel]
+        valued += [(meter.words, MeterSense(Meter.parse(meter.meter))) for meter in grammar.meter]
+        for words, sense in valued:
             for word in words:
-                self.add("grammar.toml", word, FeelSense(feel))
-        for meter, words in grammar.meters.items():
-            for word in words:
-                self.add("grammar.toml", word, MeterSense(Meter.parse(meter)))
+                self.add("grammar.toml", word, sense)
 
     def add_styles(self, styles: Mapping[str, schema.StyleWords]) -> None:
         for style, entry in styles.items():
             for word in entry.words:
                 self.add("styles.toml", word, StyleSense(style))
             for variant in entry.variants:
-                sense = StyleSense(style, variant.mood, variant.attributes, variant.instruments)
+                sense = StyleSense(style, variant.mood, variant.attributes.given(), variant.instruments)
                 for word in variant.words:
                     self.add("styles.toml", word, sense)
 
@@ -219,10 +228,10 @@ class _Table:
         plain: dict[str, Descriptor] = {}
         for mood, entry in moods.items():
             for word in entry.words:
-                plain[word] = Descriptor(entry.attributes, mood=mood, names_mood=True)
+                plain[word] = Descriptor(entry.attributes.given(), mood=mood, names_mood=True)
                 self.add("moods.toml", word, plain[word])
         for group in descriptors.descriptor:
-            sense = Descriptor(group.attributes, group.whole, mood=group.mood, style=group.style)
+            sense = Descriptor(group.attributes.given(), group.whole.given(), mood=group.mood, style=group.style)
             for word in group.words:
                 plain[word] = sense
                 self.add("descriptors.toml", word, sense)
@@ -256,7 +265,7 @@ class _Table:
                 by_word.setdefault(word, []).append(role)
         for word, roles in by_word.items():
             words = words_of(word)
-            known = self.phrases.get(words)
+            known = next((self.phrases[form] for form in _singulars(words) if form in self.phrases), None)
             if not words or isinstance(known, StyleSense | GrammarSense | Descriptor | PieceSense):
                 continue
             first = known.role if isinstance(known, RoleSense) else default_roles.get(word)

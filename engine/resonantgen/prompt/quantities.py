@@ -33,7 +33,7 @@ Found = tuple[Quantity, int]
 
 _SMALL = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
 _NUMBER_WORDS = {word: n for n, word in enumerate(_SMALL.split(), start=1)} | {"twenty": 20, "thirty": 30, "sixty": 60}
-_BPM = {"bpm", "beats"}
+_BETWEEN_TEMPO_AND_NUMBER = {PAUSE, "of", "to", "at", "is", "around", "about"}
 _MODES: dict[str, Mode] = {mode.value: mode for mode in Mode if " " not in mode.value} | {
     "maj": Mode.MAJOR,
     "min": Mode.MINOR,
@@ -130,34 +130,33 @@ def _meter(tokens: Sequence[Token], at: int) -> Found | None:
 
 
 def _tempo(tokens: Sequence[Token], at: int) -> Found | None:
-    """ "128 bpm", "128bpm", "120-124 bpm", "tempo 140", "tempo of 97.3", "bpm: 90", "at 97.3"."""
+    """ "128 bpm", "128bpm", "120-124 bpm" (their middle), "tempo 140", "tempo of 97.3", "bpm: 90", "at 97.3"."""
     joined = re.fullmatch(r"(\d+(?:\.\d+)?)bpm", tokens[at].text)
     if joined:
         return parse_tempo(joined[1]), 1
-    if _is_number(tokens, at):
-        last = at
-        if _text(tokens, at + 1) in ("to", "-") and _is_number(tokens, at + 2):
-            last = at + 2
-        elif _is_number(tokens, at + 1) and tokens[at + 1].start == tokens[at].end + 1:  # "120-124 bpm"
-            last = at + 1
-        if _text(tokens, last + 1) in _BPM:
-            per_minute = _text(tokens, last + 1) == "beats" and _text(tokens, last + 2) == "per"
-            tempo = (parse_tempo(tokens[at].text) + parse_tempo(tokens[last].text)) / 2
-            return tempo, last - at + (4 if per_minute else 2)
-    start = at
+    start, announced = at, False
     if _text(tokens, at) in ("tempo", "bpm"):
-        start = at + 1
-        while _text(tokens, start) in (PAUSE, "of", "to", "at", "is", "around", "about"):
-            if start >= len(tokens):
-                return None
+        start, announced = at + 1, True
+        while start < len(tokens) and _text(tokens, start) in _BETWEEN_TEMPO_AND_NUMBER:
             start += 1
-        if _is_number(tokens, start):
-            return parse_tempo(tokens[start].text), start - at + 1 + (_text(tokens, start + 1) in _BPM)
-    elif _text(tokens, at) in ("at", "around") and _is_number(tokens, at + 1):
-        value = float(tokens[at + 1].text[:9])
-        if MIN_TEMPO_BPM <= value <= MAX_TEMPO_BPM or _text(tokens, at + 2) in _BPM:
-            return parse_tempo(tokens[at + 1].text), 2 + (_text(tokens, at + 2) in _BPM)
-    return None
+    elif _text(tokens, at) in ("at", "around"):
+        start = at + 1
+    if not _is_number(tokens, start):
+        return None
+    last = start
+    hyphen = _is_number(tokens, start + 1) and tokens[start + 1].start == tokens[start].end + 1
+    if hyphen or (_text(tokens, start + 1) == "to" and _is_number(tokens, start + 2)):
+        last = start + (1 if hyphen else 2)
+    unit = 1 if _text(tokens, last + 1) == "bpm" else 0
+    if _text(tokens, last + 1) == "beats":
+        unit = 3 if _text(tokens, last + 2) == "per" else 1
+    plausible = start > at and MIN_TEMPO_BPM <= float(tokens[start].text[:9]) <= MAX_TEMPO_BPM
+    if not (unit or announced or plausible):
+        return None
+    if not unit and not announced:
+        last = start
+    tempo = (parse_tempo(tokens[start].text) + parse_tempo(tokens[last].text)) / 2
+    return tempo, last - at + 1 + unit
 
 
 def _bars(tokens: Sequence[Token], at: int) -> Found | None:

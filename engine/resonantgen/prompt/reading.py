@@ -14,7 +14,7 @@ from resonantgen.music.theory import Key, Mode
 from resonantgen.music.time import Meter
 from resonantgen.prompt.clauses import Action, Bindable, Clause, Description, Target
 from resonantgen.prompt.intent import Change, Feel, RoleIntent, clamp
-from resonantgen.prompt.lexicon import FeelSense, Lexicon, MeterSense, StyleSense
+from resonantgen.prompt.lexicon import Descriptor, FeelSense, Lexicon, MeterSense, StyleSense
 from resonantgen.prompt.quantities import MAX_TRANSPOSE_SEMITONES
 from resonantgen.prompt.scan import Item
 
@@ -50,9 +50,11 @@ class RoleReading:
                 amount = further if same_side else round(clamp(old.amount + new.amount), 3)
                 self.changes[name] = Change(amount, new.relative)
 
-    def default(self, levels: Mapping[str, float]) -> None:
+    def default(self, levels: Mapping[str, float], *, again: bool = False) -> None:
+        """Levels for what no word asks; `again` puts them in the place of earlier ones."""
         for name, level in levels.items():
-            self.defaults.setdefault(name, Change(level, relative=False))
+            if again or name not in self.defaults:
+                self.defaults[name] = Change(level, relative=False)
 
     def move(self, semitones: int) -> None:
         """Transpose. Raises BadValue beyond three octaves."""
@@ -107,6 +109,7 @@ class Reading:
         self.hinted_style: str | None = None
         self.lost: list[Item] = []  # led to nothing
         self.unknown: list[Item] = []  # not in the lexicon
+        self.nonsense: list[Item] = []  # of these, what text embeddings cannot tell anything of either
         self.everything = False  # something is said of the whole piece by "it" or "everything"
         for clause in clauses:
             self._clause(clause)
@@ -161,8 +164,17 @@ class Reading:
             reading.inclusions.add(target.pieces[0])
         elif target.pieces:
             reading.inclusions.add(target.pieces[0])
+        if target.instrument:
+            self._mood_of_instrument(target.instrument)
         if target.instrument and action is not Action.REMOVE and (reading.instrument is None or self.replacing):
             reading.instrument = target.instrument
+
+    def _mood_of_instrument(self, words: str) -> None:
+        """The mood that an instrument's name has in it: "warm pad"."""
+        for word in words.split():
+            sense = self.lexicon.phrases.get((word,))
+            if isinstance(sense, Descriptor) and sense.names_mood and sense.mood:
+                self.role_moods[sense.mood] += 1
 
     def _of_role(self, role: Role, what: Bindable) -> None:
         reading = self.role(role)

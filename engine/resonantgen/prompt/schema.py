@@ -9,31 +9,66 @@ import msgspec
 from resonantgen.errors import BadValue
 from resonantgen.music.notes import DrumPiece, Role
 from resonantgen.music.time import Meter
-from resonantgen.prompt.intent import ATTRIBUTES, Feel
+from resonantgen.prompt.intent import Feel
 
 Level = Annotated[float, msgspec.Meta(ge=-1, le=1)]
-Levels = dict[Annotated[str, msgspec.Meta(pattern=f"^({'|'.join(ATTRIBUTES)})$")], Level]
 Phrases = Annotated[list[Annotated[str, msgspec.Meta(min_length=1)]], msgspec.Meta(min_length=1)]
+
+
+class Levels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Attributes by name, those that are given."""
+
+    energy: Level | None = None
+    density: Level | None = None
+    brightness: Level | None = None
+    aggression: Level | None = None
+    swing: Level | None = None
+    space: Level | None = None
+
+    def given(self) -> dict[str, float]:
+        return {name: level for name, level in msgspec.structs.asdict(self).items() if level is not None}
+
+
+class ByRole(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Words for each role."""
+
+    drums: list[str] = []
+    bass: list[str] = []
+    harmony: list[str] = []
+    melody: list[str] = []
+
+    def items(self) -> list[tuple[Role, list[str]]]:
+        return [(role, getattr(self, role.value)) for role in Role]
 
 
 class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     words: Phrases
     mood: str | None = None
-    attributes: Levels = {}
+    attributes: Levels = Levels()
     instruments: dict[Role, str] = {}
 
 
 class StyleWords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: str
     words: Phrases
     scenes: Phrases
     variants: list[Variant] = []
 
 
 class MoodWords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: str
     words: Phrases
     scenes: Phrases
     attributes: Levels
     style: str
+
+
+class Styles(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    style: list[StyleWords]
+
+
+class Moods(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    mood: list[MoodWords]
 
 
 class SceneGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,7 +84,7 @@ class Scenes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class DescriptorGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     words: Phrases
     attributes: Levels
-    whole: Levels = {}
+    whole: Levels = Levels()
     mood: str | None = None
     style: str | None = None
 
@@ -76,9 +111,9 @@ class Unless(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Roles(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    roles: dict[Role, Phrases]
-    sounds: dict[Role, Phrases]
-    weak_roles: dict[Role, Phrases]
+    roles: ByRole
+    sounds: ByRole
+    weak_roles: ByRole
     default_roles: dict[str, Role]
     piece: list[PieceGroup]
 
@@ -91,6 +126,27 @@ _LISTS = (
 
 class WordList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     words: Phrases
+
+
+class TempoWords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    factor: Annotated[str, msgspec.Meta(pattern=r"^[1-9]\d?(/[1-9]\d?)?$")]
+    words: Phrases
+
+
+class FeelWords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    feel: Feel
+    words: Phrases
+
+
+class MeterWords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    meter: str
+    words: Phrases
+
+    def __post_init__(self) -> None:
+        try:
+            Meter.parse(self.meter)
+        except BadValue as error:
+            raise ValueError(str(error)) from None
 
 
 class Grammar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -114,20 +170,13 @@ class Grammar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     up: Phrases
     down: Phrases
     transpose: Phrases
-    tempo: dict[str, Annotated[str, msgspec.Meta(pattern=r"^[1-9]\d?(/[1-9]\d?)?$")]]
-    feel: dict[Feel, Phrases]
-    meters: dict[str, Phrases]
+    tempo: list[TempoWords]
+    feel: list[FeelWords]
+    meter: list[MeterWords]
     verbs: dict[str, str]
     unless: dict[str, Unless]
     unsupported: WordList
     ignored: WordList
-
-    def __post_init__(self) -> None:
-        for text in self.meters:
-            try:
-                Meter.parse(text)
-            except BadValue as error:
-                raise ValueError(str(error)) from None
 
     def lists(self) -> dict[str, list[str]]:
         """The words of each kind that has no value of its own."""

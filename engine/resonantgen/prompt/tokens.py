@@ -11,7 +11,8 @@ PAUSE = ","
 _FOLDED = str.maketrans({"’": "'", "‘": "'", "´": "'", "`": "'", "♯": "#", "♭": "b", "–": "-", "—": ",", "−": "-"})
 _TOKEN = re.compile(
     r"""(?P<meter>\d+\s*/\s*\d+)
-      | (?P<number>\d+(?:\.\d+)?(?![^\W\d_]))
+      | (?P<tempo>\d+(?:\.\d+)?bpm\b)
+      | (?P<number>\d+(?:\.\d+)?(?![^\W_]|\.\d))
       | (?P<word>r\s?&\s?b\b | d\s?&\s?b\b | w/o\b | ac/dc\b
           | [a-z]\#(?:m(?:in|aj)?\b)?
           | \d+[^\W\d_]+
@@ -28,7 +29,7 @@ class Token:
     """A word, number, sign or pause. `text` is in lower case; the prompt says it at [start, end)."""
 
     text: str
-    kind: str  # a group of the pattern: "meter", "number", "word", "sign", "pause", "other"
+    kind: str  # a group of the pattern: "meter", "tempo", "number", "word", "sign", "pause", "other"
     start: int
     end: int
 

@@ -101,6 +101,8 @@ def _intent(
     told = any(clause.told for clause in clauses)
     style, losers = _named_style(reading)
     mood = _named_mood(reading, style, told)
+    reading.nonsense = [item for item in reading.unknown if not guesser.means_something(item.text)]
+    reading.unknown = [item for item in reading.unknown if item not in reading.nonsense]
     guessed: dict[str, str] = {}
     if not told:
         guessed = _guessed(items, reading, style.style if style else None, mood, guesser)
@@ -108,12 +110,12 @@ def _intent(
         losers += reading.unknown
     mood = mood or guessed.get("mood")
     if mood is not None:
-        reading.whole.default(guesser.lexicon.moods[mood].attributes)
+        reading.whole.default(guesser.lexicon.moods[mood].attributes.given())
     if style is not None:
-        reading.whole.default(style.attributes)
+        reading.whole.default(style.attributes, again=True)
     quantities = reading.quantities
     speed = quantities.speed if quantities.tempo_bpm is None else Fraction(1)
-    lost = sorted([*losers, *reading.lost], key=lambda item: item.start)
+    lost = sorted([*losers, *reading.lost, *reading.nonsense], key=lambda item: item.start)
     return Intent(
         text=text,
         style=style.style if style else guessed.get("style"),
@@ -169,14 +171,17 @@ def _guessed(
 ) -> dict[str, str]:
     """The style and the mood, where no word names them, that the whole prompt calls to mind."""
     guessed: dict[str, str] = {}
-    scene = " ".join(item.text for item in items if _describes(item))
+    scene = " ".join(item.text for item in items if _describes(item) and item not in reading.nonsense)
     if style is None:
         found = _fitting_style(scene, reading, mood, guesser)
         if found:
             guessed["style"] = found
     if mood is None and reading.unknown:
-        rest = " ".join(item.text for item in reading.unknown)
-        found = guesser.mood(rest, style) if style else guesser.mood(scene, guessed.get("style"))
+        rest = [item.text for item in reading.unknown]
+        if style is None:
+            found = guesser.mood(scene, guessed.get("style"))
+        else:
+            found = guesser.mood(" ".join(rest), style, clearly=len(rest) == 1)
         if found:
             guessed["mood"] = found
     return guessed
