@@ -12,7 +12,8 @@ from resonantgen.music.notes import Role
 from resonantgen.music.theory import Key, roman_chord
 from resonantgen.presets import presets_folder
 
-MOODS = set(tomllib.loads((presets_folder() / "lexicon" / "moods.toml").read_text(encoding="utf-8")))
+MOOD_TABLES = tomllib.loads((presets_folder() / "lexicon" / "moods.toml").read_text(encoding="utf-8"))["mood"]
+MOODS = {table["id"] for table in MOOD_TABLES}
 
 
 def test_the_promised_styles_are_there() -> None:
