@@ -52,6 +52,8 @@ def storage_errors(path: Path) -> Iterator[None]:
         code = error.errno or 0
         reason = _REASONS.get(code) or f"{os.strerror(code) if code else error}; check the disk and try again"
         raise StorageError(f"{path} cannot be used: {reason}.") from None
+    except sqlite3.ProgrammingError:
+        raise  # a mistake of the program, such as another thread's connection: nothing is wrong with the disk
     except sqlite3.Error as error:
         code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF  # the low byte is the primary code
         if code in _SQLITE_REASONS:

@@ -80,6 +80,7 @@ class Store:
                 database.executescript(_SCHEMA)
                 database.execute("INSERT INTO project VALUES (1, ?)", (codec.encode(Project()),))
                 database.commit()
+            sync_folder(folder)
             if path.exists():
                 path.rmdir()  # `refuse_existing` found it empty; Windows does not rename over a folder
             folder.rename(path)
@@ -99,6 +100,7 @@ class Store:
                 store = cls(path, database, lock)
                 try:
                     database.execute("PRAGMA synchronous = FULL")
+                    (path / AUDIO).mkdir(exist_ok=True)  # if it was deleted, what is missing is said take by take
                     store.remove_leftovers()
                 except BaseException:
                     database.close()
@@ -268,7 +270,7 @@ def _lock(path: Path) -> BaseFileLock:
     try:
         lock.acquire()
     except Timeout:
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # it may not be there yet, or hold anything
             pid = (path / PID).read_text(encoding="ascii").strip()
             raise ProjectBusy(
                 f"{path} is being written by another process (pid {pid}). Wait until it is done, or stop it."

@@ -188,6 +188,29 @@ def test_damaged_audio_is_noticed_and_named(project: Path, tmp_path: Path, damag
         session.export(tmp_path / "out")
 
 
+def test_a_project_whose_audio_folder_is_gone_opens_and_says_what_is_missing(project: Path, tmp_path: Path) -> None:
+    shutil.rmtree(project / "audio")
+    with Session.open(project, studio=FakeStudio()) as session:
+        with pytest.raises(ProjectDamaged, match="drums-1 is missing"):
+            session.export(tmp_path / "out")
+        session.regenerate()
+        session.export(tmp_path / "out")
+
+
+def test_a_mark_of_the_writer_that_cannot_be_read_does_not_matter(project: Path) -> None:
+    with Session.open(project):
+        (project / "writer.pid").write_bytes(b"\xff\xfe")
+        with pytest.raises(ProjectBusy, match="by another process"):
+            Session.open(project)
+
+
+def test_using_a_closed_session_is_not_reported_as_damage(project: Path) -> None:
+    session = Session.open(project, studio=FakeStudio())
+    session.close()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        session.regenerate()
+
+
 def test_storing_audio_again_repairs_it(project: Path) -> None:
     store = Store.open(project)
     sha256 = store.add_audio(b"sound")
