@@ -39,7 +39,7 @@ class Request:
     role: Role
     plan: Plan
     seed: int
-    attributes: Attributes = Attributes()
+    attributes: Attributes = Attributes()  # noqa: RUF009 - a frozen value
     feel: Feel = Feel.NORMAL
     transpose_semitones: int = 0  # of this track against its usual register; pitched tracks stay in the scale
     exclusions: frozenset[str] = frozenset()  # drum pieces that must not sound
