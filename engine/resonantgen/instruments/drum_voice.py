@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from resonantgen.instruments import drum_kernels as kernels
 from resonantgen.instruments.base import Macros, Samples
 from resonantgen.instruments.drum_pieces import Kit, Layer, Metal, Noise, Piece, Texture, Tone
+from resonantgen.instruments.half_band import half_band
 from resonantgen.music.notes import DrumPiece
 
 Array = NDArray[np.float64]
@@ -33,28 +34,7 @@ DRIVE_RANGE = 2.7  # full drive is a gain of e^2.7 - 1, 23 dB
 DRIVE_REACH = 0.6  # how far from a piece's own drive to full the macro goes; at -1 it takes all drive out
 
 
-def half_band(count: int, transition: float) -> Array:
-    """All-pass coefficients [count] of an elliptic half-band filter.
-
-    Its transition band is `transition` of the sample rate wide. Closed form by theta functions: R. Valenzuela and
-    A. Constantinides, "Digital signal processing schemes for efficient interpolation and decimation", 1983.
-    """
-    k = math.tan((1.0 - 2.0 * transition) * math.pi / 4.0) ** 2
-    root = (1.0 - k * k) ** 0.25
-    e = 0.5 * (1.0 - root) / (1.0 + root)
-    q = e + 2.0 * e**5 + 15.0 * e**9 + 150.0 * e**13
-    order = 2 * count + 1
-    coefficients = []
-    for c in range(1, count + 1):
-        above = sum((-1) ** i * q ** (i * (i + 1)) * math.sin((2 * i + 1) * c * math.pi / order) for i in range(6))
-        below = 0.5 + sum((-1) ** i * q ** (i * i) * math.cos(2 * i * c * math.pi / order) for i in range(1, 6))
-        w = (above * q**0.25 / below) ** 2
-        x = math.sqrt((1.0 - w * k) * (1.0 - w / k)) / (1.0 + w)
-        coefficients.append((1.0 - x) / (1.0 + x))
-    return np.array(coefficients)
-
-
-HALF_BAND = half_band(count=4, transition=0.08)  # folds back only above 20 kHz, at 48 kHz, and rejects 64 dB
+HALF_BAND = half_band(4, 0.04)  # folds back only above 20 kHz, at 48 kHz, and rejects 64 dB
 
 
 def _scrambled(number: int) -> int:

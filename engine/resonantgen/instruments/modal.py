@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resonantgen.instruments.jit import kernel
+from resonantgen.instruments.modulation import FALL
 
 TICK = 32
 SILENT = 1e-5  # a partial below -100 dB is left out from then on
@@ -17,7 +18,7 @@ SILENT = 1e-5  # a partial below -100 dB is left out from then on
 
 def turning(frequency: NDArray[np.float64], decay_s: NDArray[np.float64], sample_rate: int) -> NDArray[np.float64]:
     """Real and imaginary parts of each partial's powers 0 to 32: [partials, 2, TICK + 1]; frequency in Hz."""
-    rate = 2j * np.pi * frequency / sample_rate - 6.907755 / (decay_s * sample_rate)
+    rate = 2j * np.pi * frequency / sample_rate - FALL / (decay_s * sample_rate)
     powers = np.exp(rate[:, np.newaxis] * np.arange(TICK + 1))
     return np.ascontiguousarray(np.stack([powers.real, powers.imag], axis=1))
 
