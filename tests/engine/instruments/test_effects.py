@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.instruments.contracts import verify_effect
-from engine.instruments.signals import RATE, decibels, impulse, level, noise, sine
+from engine.instruments.signals import RATE, decibels, impulse, level, noise, response_db, sine, static_curve_db
 from resonantgen.instruments.chain import build_effect
 from resonantgen.instruments.effects import inserts as kinds
-from resonantgen.instruments.effects.dynamics import RangeKeeper, static_curve_db
-from resonantgen.instruments.effects.filters import Filter, butterworth, response_db, section, tilt
+from resonantgen.instruments.effects.dynamics import RangeKeeper
+from resonantgen.instruments.effects.filters import Filter, butterworth, section, tilt
 from resonantgen.instruments.effects.inserts import note_value_ticks
 from resonantgen.instruments.effects.stereo import MonoBass, WidthEffect
 from resonantgen.instruments.measure import correlation, energy_share_below, power_spectrum, side_share_below

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from resonantgen.instruments.base import Samples
 from resonantgen.instruments.effects import inserts
@@ -15,16 +14,6 @@ from resonantgen.instruments.jit import kernel
 # The shelf's gain for a ratio of energies. 0.5 would do for a shelf that lowers all of the range alike; just above its
 # corner this one lowers less.
 SHELF_LAW = 0.75
-
-
-def static_curve_db(
-    level_db: NDArray[np.float64], threshold_db: float, ratio: float, knee_db: float
-) -> NDArray[np.float64]:
-    """The compressor's gain in dB for a steady level in dB (equation 4 of the paper below, less its input)."""
-    over = level_db - threshold_db
-    slope = 1 / ratio - 1
-    in_knee = slope * (over + knee_db / 2) ** 2 / (2 * max(knee_db, 1e-9))
-    return np.where(2 * over < -knee_db, 0.0, np.where(2 * over > knee_db, slope * over, in_knee))
 
 
 @kernel

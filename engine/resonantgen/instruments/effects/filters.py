@@ -79,15 +79,6 @@ def tilt(gain_db: float, frequency_hz: float, sample_rate: int) -> Sections:
     )
 
 
-def response_db(sections: Sections, frequencies_hz: NDArray[np.float64], sample_rate: int) -> NDArray[np.float64]:
-    """Magnitude response at some frequencies, in dB."""
-    z = np.exp(-2j * np.pi * frequencies_hz / sample_rate)
-    total = np.ones_like(z)
-    for b0, b1, b2, a1, a2 in sections:
-        total *= (b0 + b1 * z + b2 * z * z) / (1 + a1 * z + a2 * z * z)
-    return np.asarray(20 * np.log10(np.maximum(np.abs(total), 1e-15)))
-
-
 @kernel
 def _run_sections(block: Samples, sections: Sections, state: Samples) -> Samples:
     """Transposed direct form II over [frames, channels]; `state` is [sections, 2, channels].
