@@ -102,16 +102,12 @@ class Score:
         """The notes that start in [start, end)."""
         return tuple(note for note in self.notes if start_ticks <= note.start_ticks < end_ticks)
 
-    def to_rows(self) -> list[list[int]]:
-        """`[[start_ticks, pitch, duration_ticks, velocity], …]`, for storage."""
-        return [[n.start_ticks, n.pitch, n.duration_ticks, n.velocity] for n in self.notes]
-
-    @classmethod
-    def from_rows(cls, rows: Iterable[Iterable[int]], length_ticks: int) -> Score:
-        return cls(tuple(Note(*row) for row in rows), length_ticks)
-
     @property
     def sha256(self) -> str:
-        """Hash of the notes' canonical bytes: 32-bit little-endian integers, the length first, then each row."""
-        numbers = [self.length_ticks, *(value for row in self.to_rows() for value in row)]
+        """Hash of the notes' canonical bytes: 32-bit little-endian integers.
+
+        The length in ticks comes first, then start, pitch, duration and velocity of each note.
+        """
+        rows = ((n.start_ticks, n.pitch, n.duration_ticks, n.velocity) for n in self.notes)
+        numbers = [self.length_ticks, *(value for row in rows for value in row)]
         return hashlib.sha256(b"".join(n.to_bytes(4, "little") for n in numbers)).hexdigest()
