@@ -1,6 +1,6 @@
 """Finds and reads preset files: TOML, checked against a typed structure, with the file and line in every error.
 
-The checkout's `presets/` is used where there is one, otherwise the copy inside the wheel.
+They lie inside an installed package, and beside `engine/` in a checkout.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _CONVERTING = Lock()
 def presets_folder() -> Path:
     """Where the presets lie."""
     package = Path(__file__).parent
-    checkout = package.parent.parent / "presets"
-    return checkout if checkout.is_dir() else package / "presets"
+    installed = package / "presets"
+    return installed if installed.is_dir() else package.parent.parent / "presets"
 
 
 def load_preset(path: Path, kind: type[T]) -> T:
