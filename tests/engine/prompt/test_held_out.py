@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from engine.prompt.labelled import read_prompts
-
 from resonantgen.prompt import understand
 
 

@@ -57,7 +57,9 @@ def test_a_style_keeps_its_name(lexicon: Lexicon) -> None:
     assert (intent.style, intent.roles) == ("funk", ())
 
 
-@pytest.mark.parametrize("text", ["techno with rhodes", "808 kit", "acid techno", "jazz with upright bass and vibraphone"])
+@pytest.mark.parametrize(
+    "text", ["techno with rhodes", "808 kit", "acid techno", "jazz with upright bass and vibraphone"]
+)
 def test_every_word_that_is_found_is_one_of_the_catalog(text: str) -> None:
     for role, said in understand(text).by_role.items():
         if said.instrument is not None:

@@ -54,7 +54,14 @@ def test_every_style_preset_has_words_and_every_word_a_style_preset() -> None:
 
 @pytest.mark.parametrize(
     ("word", "form"),
-    [("dark", "darker"), ("busy", "busier"), ("sparse", "sparser"), ("big", "bigger"), ("dry", "dryer"), ("dry", "drier")],
+    [
+        ("dark", "darker"),
+        ("busy", "busier"),
+        ("sparse", "sparser"),
+        ("big", "bigger"),
+        ("dry", "dryer"),
+        ("dry", "drier"),
+    ],
 )
 def test_comparatives(word: str, form: str) -> None:
     assert form in comparatives(word)

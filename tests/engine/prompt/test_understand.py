@@ -18,13 +18,13 @@ from resonantgen.prompt.intent import Change
 from resonantgen.prompt.lexicon import load_lexicon
 
 STYLES = (
-    "techno house deep_house trance drum_and_bass dubstep trap boom_bap lo_fi synthwave ambient funk disco rock metal "
-    "pop jazz bossa_nova reggae r_and_b"
-).split()
+    *("techno", "house", "deep_house", "trance", "drum_and_bass", "dubstep", "trap", "boom_bap", "lo_fi", "synthwave"),
+    *("ambient", "funk", "disco", "rock", "metal", "pop", "jazz", "bossa_nova", "reggae", "r_and_b"),
+)
 MOODS = (
-    "dark melancholic dreamy calm warm happy uplifting epic romantic mysterious tense aggressive playful nostalgic "
-    "hypnotic funky"
-).split()
+    *("dark", "melancholic", "dreamy", "calm", "warm", "happy", "uplifting", "epic", "romantic", "mysterious", "tense"),
+    *("aggressive", "playful", "nostalgic", "hypnotic", "funky"),
+)
 
 
 def test_the_first_prompt_of_the_readme() -> None:
@@ -177,7 +177,8 @@ def test_keys(text: str, key: Key) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a minor change", "in a dark room", "I am tired", "an fm bass", "a major lift", "a sharp sound", "be happy"]
+    "text",
+    ["a minor change", "in a dark room", "I am tired", "an fm bass", "a major lift", "a sharp sound", "be happy"],
 )
 def test_words_that_are_no_keys(text: str) -> None:
     assert understand(text).key is None
@@ -246,7 +247,10 @@ def test_values_that_cannot_be_are_errors_as_on_the_command_line(text: str) -> N
     assert "\n" not in str(error.value) and len(str(error.value)) < 200
 
 
-@pytest.mark.parametrize("text", ["", "   \n\t", "!!!", "... , ;", "x" * 2_001, "techno " * 2_000, "no drums, no bass, no chords, no melody"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "   \n\t", "!!!", "... , ;", "x" * 2_001, "techno " * 2_000, "no drums, no bass, no chords, no melody"],
+)
 def test_prompts_that_say_nothing_or_too_much(text: str) -> None:
     with pytest.raises(PromptError) as error:
         understand(text)
@@ -296,13 +300,18 @@ def test_understanding_is_repeatable(text: str) -> None:
 
 def test_the_keys_of_the_json() -> None:
     data = intent_to_dict(understand("techno"))
-    promised = "style mood attributes tempo_bpm key meter bars roles role_attributes instruments exclusions not_understood"
+    promised = (
+        "style mood attributes tempo_bpm key meter bars roles role_attributes instruments exclusions not_understood"
+    )
     assert set(promised.split()) <= set(data)
 
 
 WORDS = st.sampled_from(
-    [*"make the bass drums more less not too no without up down a an octave fourth busier dark techno and , .".split()]
-    + ["in", "minor", "F#", "128", "bpm", "7/8", "bars", "only", "keep", "hats", "it", "faster", "half-time", "rhodes"]
+    [
+        *("make", "the", "bass", "drums", "more", "less", "not", "too", "no", "without", "up", "down", "a", "an"),
+        *("octave", "fourth", "busier", "dark", "techno", "and", ",", ".", "in", "minor", "F#", "128", "bpm", "7/8"),
+        *("bars", "only", "keep", "hats", "it", "faster", "half-time", "rhodes", "drop", "enough", "everything"),
+    ]
 )
 
 
@@ -330,6 +339,8 @@ def check_any(text: str) -> None:
         assert all(-1 <= change.amount <= 1 for change in changes.values())
 
 
-@pytest.mark.parametrize("text", ["🔥🔥🔥", "тёмное техно", "暗いテクノ", "\x00\x07techno", "techno\u202e", "a\u0301minor", "²"])
+@pytest.mark.parametrize(
+    "text", ["🔥🔥🔥", "тёмное техно", "暗いテクノ", "\x00\x07techno", "techno\u202e", "a\u0301minor", "²"]
+)
 def test_other_scripts_emoji_and_control_characters(text: str) -> None:
     check_any(text)
