@@ -85,6 +85,22 @@ def test_a_folder_that_cannot_be_written(shared: Path) -> None:
     assert content(shared) == before
 
 
+def test_a_folder_that_cannot_be_looked_into(shared: Path) -> None:
+    with Session.create(shared / "night.rg", FakeStudio()) as session:
+        session.generate(words(style="techno"), seed=7, **SHORT)
+        closed = shared / "closed"
+        closed.mkdir()
+        closed.chmod(0)
+        with unprivileged():
+            for attempt in (Session.open, Session.create, Session.open_or_create):
+                with pytest.raises(StorageError, match="permission denied"):
+                    attempt(closed / "night.rg")
+            with pytest.raises(StorageError, match="permission denied"):
+                session.export(closed / "out")
+        closed.chmod(0o755)
+        assert list(closed.iterdir()) == []
+
+
 def test_a_project_that_cannot_be_written_can_be_read_after_a_crash(shared: Path) -> None:
     """Its write-ahead log is still there, and cannot be folded into the database."""
     project = shared / "night.rg"

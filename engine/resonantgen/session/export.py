@@ -142,13 +142,13 @@ def _number(value: Fraction) -> int | float:
 
 def _earlier_files(folder: Path) -> list[str]:
     """The names of an earlier export's files. Raises StorageError for a folder that holds anything else than one."""
-    if not folder.exists() and not folder.is_symlink():
-        if not folder.parent.is_dir():
-            raise StorageError(f"{folder} cannot be made: the folder {folder.parent} does not exist. Make it first.")
-        return []
-    if not folder.is_dir():
-        raise StorageError(f"{folder} is a file. Choose another name for the folder to export to.")
     with storage_errors(folder):
+        if not folder.exists() and not folder.is_symlink():
+            if not folder.parent.is_dir():
+                raise StorageError(f"{folder} cannot be made: {folder.parent} does not exist. Make that folder first.")
+            return []
+        if not folder.is_dir():
+            raise StorageError(f"{folder} is a file. Choose another name for the folder to export to.")
         names = [file.name for file in folder.iterdir() if not file.name.startswith(_STAGED)]
     if not names:
         return []

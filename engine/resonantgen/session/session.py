@@ -27,7 +27,7 @@ from resonantgen.session import history
 from resonantgen.session.jobs import NEW_SEEDS, Job, Standing, generation, parse_role, regeneration
 from resonantgen.session.produce import OnProgress, compose, make_takes, no_progress, render_wav
 from resonantgen.session.settings import Options
-from resonantgen.session.store import DATABASE, Store
+from resonantgen.session.store import Store, has_database
 from resonantgen.session.studio import Studio
 from resonantgen.session.values import Project, Result, Revision, Settings, Take
 
@@ -102,7 +102,7 @@ class Session:
     @classmethod
     def open_or_create(cls, path: str | Path, studio: Studio | None = None) -> Session:
         """`open` if there is a project, otherwise `create`."""
-        if (Path(path) / DATABASE).exists():
+        if has_database(Path(path)):
             return cls.open(path, studio=studio)
         return cls.create(path, studio)
 

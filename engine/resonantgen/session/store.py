@@ -226,31 +226,40 @@ def _staged(path: Path) -> str:
     return f".{path.name}.new-"
 
 
+def has_database(path: Path) -> bool:
+    """Whether a folder has a project's database in it. Raises StorageError where that cannot be seen."""
+    with storage_errors(path):
+        return (path / DATABASE).exists()
+
+
 def refuse_existing(path: Path) -> None:
     """Raises ProjectError unless a new project can be made at `path`: nothing is there, or an empty folder."""
-    if (path / DATABASE).exists():
+    if has_database(path):
         raise ProjectError(f"{path} is a project already. Open it, or choose another name.")
-    if path.is_dir():
-        with storage_errors(path):
+    with storage_errors(path):
+        if path.is_dir():
             if any(path.iterdir()):
                 raise NotAProject(f"{path} is a folder with other things in it. Choose another name for the project.")
-    elif path.exists() or path.is_symlink():
-        raise NotAProject(f"{path} is a file. Choose another name for the project.")
-    elif not path.parent.is_dir():
-        raise StorageError(f"{path} cannot be made: the folder {path.parent} does not exist. Make it first.")
+        elif path.exists() or path.is_symlink():
+            raise NotAProject(f"{path} is a file. Choose another name for the project.")
+        elif not path.parent.is_dir():
+            raise StorageError(f"{path} cannot be made: the folder {path.parent} does not exist. Make it first.")
 
 
 def check_is_project(path: Path) -> None:
     """Look at the database's header without opening it, so that a refusal leaves no trace.
 
-    Raises ProjectNotFound, NotAProject or ProjectTooNew.
+    Raises ProjectNotFound, NotAProject, ProjectTooNew or StorageError.
     """
-    if not path.exists():
-        raise ProjectNotFound(f'There is no project {path}. Make it with: resonantgen generate "…" --project {path}')
-    if not path.is_dir() or not (path / DATABASE).is_file():
-        raise NotAProject(f"{path} is no ResonantGen project. A project is a folder that ResonantGen made.")
-    with storage_errors(path / DATABASE), (path / DATABASE).open("rb") as file:
-        header = file.read(100)
+    with storage_errors(path):
+        if not path.exists():
+            raise ProjectNotFound(
+                f'There is no project {path}. Make it with: resonantgen generate "…" --project {path}'
+            )
+        if not path.is_dir() or not (path / DATABASE).is_file():
+            raise NotAProject(f"{path} is no ResonantGen project. A project is a folder that ResonantGen made.")
+        with (path / DATABASE).open("rb") as file:
+            header = file.read(100)
     # https://sqlite.org/fileformat2.html: user version at byte 60, application id at byte 68, big-endian.
     if header[:16] != b"SQLite format 3\0" or int.from_bytes(header[68:72]) != APPLICATION_ID:
         raise NotAProject(f"{path} is no ResonantGen project: its {DATABASE} is something else, or is damaged.")

@@ -119,6 +119,8 @@ def test_places_where_no_folder_can_be_are_refused(session: Session, tmp_path: P
             session.export(place)
     with pytest.raises(StorageError, match="no export"):
         session.export(session.path)
+    with pytest.raises(StorageError, match="name is too long"):
+        session.export(tmp_path / ("out" * 200))
 
 
 def test_an_index_cannot_make_export_delete_files_elsewhere(session: Session, tmp_path: Path) -> None:

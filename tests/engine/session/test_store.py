@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -209,6 +210,16 @@ def test_using_a_closed_session_is_not_reported_as_damage(project: Path) -> None
     session.close()
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         session.regenerate()
+
+
+@pytest.mark.parametrize("attempt", [Session.open, Session.create, Session.open_or_create])
+def test_a_name_that_no_file_can_have_is_refused_in_one_line(
+    tmp_path: Path, attempt: Callable[[Path], Session]
+) -> None:
+    with pytest.raises(StorageError, match="name is too long") as error:
+        attempt(tmp_path / ("night" * 100 + ".rg"))
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_storing_audio_again_repairs_it(project: Path) -> None:
