@@ -64,13 +64,17 @@ def _targets_wait_for_a_description(clauses: Sequence[Clause]) -> None:
 
 
 def _descriptions_continue(clauses: Sequence[Clause]) -> None:
-    """ "make the bass darker and busier" (of the same role), "busier drums and bass" (the same of a second role)."""
+    """The same role goes on, or the same description goes on.
+
+    "Make the bass darker and busier", "raise the melody an octave and make it darker"; "busier drums and bass".
+    """
     for before, clause in pairwise(clauses):
-        if clause.only_free and before.predicate and clause.lead in _JOINED:
+        meant = bool(before.targets) and clause.pronoun and not clause.targets and not clause.styles
+        if (meant or (clause.only_free and before.predicate)) and clause.lead in _JOINED:
             last = before.targets[-1]
             clause.targets = [Target(last.role, last.item, pieces=last.pieces)]
             clause.bound = [(clause.targets[0], _carried(before, what)) for what in clause.free]
-            clause.free, clause.predicate = [], True
+            clause.free, clause.predicate, clause.everything = [], True, False
         elif clause.only_targets and clause.lead == "joins" and not clause.article and before.bound:
             steps = [what for _, what in before.bound if isinstance(what, Description) and what.relative]
             if not before.predicate and clause.targets[0].action is Action.CHANGE:

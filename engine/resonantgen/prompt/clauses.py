@@ -30,6 +30,7 @@ from resonantgen.prompt.scan import Item, Pause, Unknown
 
 _SLIGHT, _PLAIN, _STRONG = 0.5, 1.0, 1.6
 _MOVING = ("up", "down", "transpose")
+_BY_AN_OCTAVE = ("higher", "lower", "too high", "too low")
 _AMOUNT_OF_SOUND = Descriptor({"density": 0.4, "energy": 0.3})  # "more bass", "less drums"
 _SPEED_OF_NOTES = Descriptor({"density": 0.5})  # "faster hats"
 
@@ -100,6 +101,7 @@ class Clause:
     told: bool = False  # it has a verb that asks for a change, or a comparative
     article: bool = False  # it starts with "a" or "the"
     everything: bool = False  # it names the whole piece: "it", "everything"
+    pronoun: bool = False  # it does so by "it" or "them", which may mean a role named just before
     predicate: bool = False  # its descriptions follow its target: "the bass darker"
 
     @property
@@ -214,6 +216,7 @@ class _ClauseReader:
                 self._enough()
             case "everything":
                 self.clause.everything = True
+                self.clause.pronoun |= item.text in ("it", "them")
             case "edit_verbs" | "replace":
                 self.clause.told = True
             case "up" | "down" | "transpose":
@@ -224,9 +227,9 @@ class _ClauseReader:
                 self.clause.lost.append(item)
 
     def _direction(self, direction: int, item: Item) -> None:
-        """A verb that moves pitch; "higher" or "lower" beside a role alone moves it by an octave."""
+        """A word that moves pitch, or an attribute; "higher" and "lower" beside a role alone move it by an octave."""
         self.verb_direction = direction
-        if item.text in ("higher", "lower") and not any(isinstance(i.meaning, Interval) for i in self.items):
+        if item.text in _BY_AN_OCTAVE and not any(isinstance(i.meaning, Interval) for i in self.items):
             beside_a_role = any(isinstance(i.meaning, RoleSense | InstrumentSense | PieceSense) for i in self.items)
             if beside_a_role or self.clause.everything:
                 self.waiting.append(Interval(12, direction))
@@ -352,13 +355,18 @@ class _ClauseReader:
     def _finish(self) -> None:
         """Descriptions after the last target belong to it; without one they are free. Intervals get their direction."""
         clause = self.clause
-        if clause.targets and self.waiting and not clause.everything:
+        if clause.told and self.action is Action.ONLY:  # "change only the bass": a limit, not a wish for silence
+            for target in clause.targets:
+                self._replace(target, replace(target, action=Action.CHANGE))
+        last = clause.targets[-1] if clause.targets else None
+        if last and self.waiting and not clause.everything and last.action is not Action.KEEP:
             clause.predicate = True
-            clause.bound += [(clause.targets[-1], what) for what in self.waiting]
+            clause.bound += [(last, what) for what in self.waiting]
         else:
             clause.free += self.waiting
         clause.bound = [(owner, self._directed(what)) for owner, what in clause.bound]
         clause.free = [self._directed(what) for what in clause.free]
+        clause.told |= any(isinstance(w, Description) and w.relative for w in clause.free)
         if any(isinstance(what, Interval) for what in (*clause.free, *(what for _, what in clause.bound))):
             clause.told = True
             moved = [t for t in clause.targets if t.action is Action.REMOVE and self.verb_direction]
@@ -370,6 +378,15 @@ class _ClauseReader:
         self.clause.bound = [(new if owner is old else owner, what) for owner, what in self.clause.bound]
 
     def _directed(self, what: Bindable) -> Bindable:
+        """An interval without a direction has the verb's, and so has an attribute: "bring the energy down"."""
         if isinstance(what, Interval) and what.direction == 0:
             return replace(what, direction=self.verb_direction or 1)
+        if isinstance(what, Description) and self.verb_direction and self._moves_an_attribute(what):
+            return replace(what, factor=self.verb_direction * what.factor, relative=True)
         return what
+
+    def _moves_an_attribute(self, what: Description) -> bool:
+        """Whether the word of direction is about this description: nothing else in the clause could go up or down."""
+        said = [what for _, what in self.clause.bound] + self.clause.free
+        alone = not (self.clause.styles or self.clause.speeds or any(isinstance(other, Interval) for other in said))
+        return alone and not what.relative and what.factor > 0

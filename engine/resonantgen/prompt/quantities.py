@@ -33,7 +33,7 @@ Found = tuple[Quantity, int]
 
 _SMALL = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
 _NUMBER_WORDS = {word: n for n, word in enumerate(_SMALL.split(), start=1)} | {"twenty": 20, "thirty": 30, "sixty": 60}
-_BETWEEN_TEMPO_AND_NUMBER = {PAUSE, "of", "to", "at", "is", "around", "about"}
+_BETWEEN_TEMPO_AND_NUMBER = {"of", "to", "at", "is", "around", "about"}
 _MODES: dict[str, Mode] = {mode.value: mode for mode in Mode if " " not in mode.value} | {
     "maj": Mode.MAJOR,
     "min": Mode.MINOR,

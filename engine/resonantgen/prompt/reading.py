@@ -36,7 +36,8 @@ class RoleReading:
 
     @property
     def attributes(self) -> Mapping[str, Change]:
-        return MappingProxyType({**self.defaults, **self.changes})
+        changes = {**self.defaults, **self.changes}
+        return MappingProxyType({name: change for name, change in changes.items() if change.amount})
 
     def change(self, changes: Mapping[str, Change]) -> None:
         """Steps add up and outdo levels; of two levels on one side the further counts, of two sides the sum."""

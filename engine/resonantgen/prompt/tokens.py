@@ -18,8 +18,8 @@ _TOKEN = re.compile(
           | \d+[^\W\d_]+
           | [^\W\d_]+(?:'[^\W\d_]+)*)
       | (?P<sign>[+&]|(?<!\w)-(?=\s?\d))
-      | (?P<pause>[,;:.!?()\[\]{}|"/\n]+)
-      | (?P<other>[^\s\w-])""",
+      | (?P<pause>[,;.!?()\[\]{}|"/\n]+)
+      | (?P<other>[^\s\w:-])""",
     re.VERBOSE,
 )
 
@@ -40,7 +40,7 @@ def folded(text: str) -> str:
 
 
 def tokenize(text: str) -> list[Token]:
-    """The tokens of a text that `folded` gave. Hyphens separate words: "lo-fi" is "lo", "fi"."""
+    """The tokens of a text that `folded` gave. Hyphens separate words ("lo-fi" is "lo", "fi"), colons are left out."""
     tokens = []
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup or "other"

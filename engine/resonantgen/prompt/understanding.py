@@ -188,12 +188,12 @@ def _guessed(
 
 
 def _fitting_style(scene: str, reading: Reading, mood: str | None, guesser: Guesser) -> str | None:
-    """A style for a prompt that names none; None if it says nothing of what the music is like."""
+    """A style for a prompt that names none; None if it says too little of what the music is like."""
     if reading.hinted_style:
         return reading.hinted_style
-    if mood and len(scene.split()) <= 1:
-        return guesser.lexicon.moods[mood].style
-    found = guesser.style(scene, mood) if reading.unknown or reading.described else None
+    found = None
+    if reading.unknown or (reading.described and len(scene.split()) > 1):
+        found = guesser.style(scene, mood)
     return found or (guesser.lexicon.moods[mood].style if mood else None)
 
 

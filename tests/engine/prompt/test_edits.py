@@ -60,6 +60,8 @@ def test_make_the_bass_more_aggressive() -> None:
         ("brighten it up", "brightness", 0.4),
         ("strip it back", "density", -0.5),
         ("make it more ferocious", "aggression", 0.5),
+        ("bring the energy down", "energy", -0.5),
+        ("lower the energy", "energy", -0.5),
     ],
 )
 def test_steps_of_the_whole_piece(text: str, attribute: str, amount: float) -> None:
@@ -122,10 +124,14 @@ def test_stronger_words_take_longer_steps() -> None:
         ("less drums", {DRUMS: ("density", -1)}),
         ("make the snare pop", {DRUMS: ("aggression", 1)}),
         ("simpler melody", {MELODY: ("density", -1)}),
-        ("tune: brighter", {}),
+        ("tune: brighter", {MELODY: ("brightness", 1)}),
         ("a much softer low end", {BASS: ("aggression", -1)}),
         ("punchier kick", {DRUMS: ("aggression", 1)}),
         ("brighter arps", {MELODY: ("brightness", 1)}),
+        ("bass: darker, melody: brighter", {BASS: ("brightness", -1), MELODY: ("brightness", 1)}),
+        ("make the bass darker and make it busier", {BASS: ("density", 1)}),
+        ("raise the energy of the drums", {DRUMS: ("energy", 1)}),
+        ("make only the bass darker", {BASS: ("brightness", -1)}),
     ],
 )
 def test_steps_of_roles(text: str, expected: dict[Role, tuple[str, int]]) -> None:
@@ -159,6 +165,8 @@ def test_what_is_said_of_everything_is_said_of_everything() -> None:
         ("make everything but the drums darker", (BASS, HARMONY, MELODY)),
         ("keep the drums, make the bass darker", (BASS,)),
         ("everything except the melody: busier", (DRUMS, BASS, HARMONY)),
+        ("only change the bass", (BASS,)),
+        ("lock the drums", (BASS, HARMONY, MELODY)),
     ],
 )
 def test_roles_that_are_to_stay(text: str, roles: tuple[Role, ...]) -> None:
@@ -245,6 +253,7 @@ def test_transposing_everything(text: str, semitones: int) -> None:
         ("lower the chords by a fifth", HARMONY, -7),
         ("move the bass up a fourth", BASS, 5),
         ("play the melody higher", MELODY, 12),
+        ("the melody is too high", MELODY, -12),
     ],
 )
 def test_transposing_one_role(text: str, role: Role, semitones: int) -> None:
@@ -285,6 +294,7 @@ def test_feels(text: str, role: Role, feel: Feel) -> None:
         ("double the speed", Fraction(2)),
         ("not so fast", Fraction(9, 10)),
         ("speed it up", Fraction(11, 10)),
+        ("raise the tempo", Fraction(11, 10)),
     ],
 )
 def test_relative_tempos(text: str, factor: Fraction) -> None:
