@@ -8,7 +8,7 @@ from pathlib import Path
 
 import mido
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from resonantgen.errors import BadValue, StorageError
@@ -183,8 +183,16 @@ def assert_one_line(error: BadValue) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_garbage_is_refused(data: bytes) -> None:
-    for garbage in (data, b"MThd" + data, b"MThd\0\0\0\6\0\1\0\1\1\xe0MTrk\0\0\0\x20" + data):
+def test_garbage_is_refused_in_one_line(data: bytes) -> None:
+    assume(not data.startswith(b"MThd"))
+    with pytest.raises(BadValue, match=r"x\.mid") as caught:
+        decode_midi(data, "x.mid")
+    assert_one_line(caught.value)
+
+
+@given(st.binary(max_size=200))
+def test_garbage_after_a_header_gives_notes_or_one_line(data: bytes) -> None:
+    for garbage in (b"MThd" + data, b"MThd\0\0\0\6\0\1\0\1\1\xe0MTrk\0\0\0\x20" + data):
         try:
             decode_midi(garbage, "x.mid")
         except BadValue as error:
