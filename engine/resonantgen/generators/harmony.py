@@ -280,6 +280,6 @@ def _register(request: Request) -> tuple[float, int, int]:
     if melody:
         below = median(note.pitch for note in melody) - _BELOW_MELODY
         center += clamp(0.5 * (below - center), -7, 3)
-    octaves = request.transpose_semitones
-    low, high = max(24, LOWEST + octaves), min(108, HIGHEST + octaves)
+    asked = request.transpose_semitones
+    low, high = max(24, LOWEST + asked), min(108, HIGHEST + asked)
     return clamp(center + register_shift(request), low + 5, high - 5), low, high
