@@ -214,7 +214,9 @@ class Store:
         """Remove what a failed or killed command wrote: temporary files, and audio that no take refers to."""
         remove_abandoned(self.path.parent, _staged(self.path))
         referred = {f"{sha256}.wav" for sha256 in self._all("SELECT DISTINCT audio_sha256 FROM take")}
-        for file in [*self.path.glob(f".*{TEMPORARY_SUFFIX}"), *(self.path / AUDIO).iterdir()]:
+        with storage_errors(self.path):
+            files = [*self.path.glob(f".*{TEMPORARY_SUFFIX}"), *(self.path / AUDIO).iterdir()]
+        for file in files:
             ours = file.name.endswith(TEMPORARY_SUFFIX) or (file.suffix == ".wav" and len(file.stem) == 64)
             if ours and file.name not in referred:
                 with suppress(OSError):

@@ -205,6 +205,16 @@ def test_a_mark_of_the_writer_that_cannot_be_read_does_not_matter(project: Path)
             Session.open(project)
 
 
+def test_a_disk_that_goes_away_is_an_error_of_ours(project: Path, tmp_path: Path) -> None:
+    with Session.open(project, studio=FakeStudio()) as session:
+        (project / "audio").rename(tmp_path / "gone")
+        with pytest.raises(StorageError, match="does not exist"):
+            session.regenerate()
+        (tmp_path / "gone").rename(project / "audio")
+        assert session.playing[Role.DRUMS].id == "drums-1"
+        session.regenerate()
+
+
 def test_using_a_closed_session_is_not_reported_as_damage(project: Path) -> None:
     session = Session.open(project, studio=FakeStudio())
     session.close()
