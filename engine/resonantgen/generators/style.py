@@ -13,6 +13,7 @@ from resonantgen.generators.grammars.bass import BassGrammar
 from resonantgen.generators.grammars.drums import DrumGrammar
 from resonantgen.generators.grammars.harmony import HarmonyGrammar
 from resonantgen.generators.grammars.melody import MelodyGrammar
+from resonantgen.instruments.effects.inserts import Inserts
 from resonantgen.music.notes import Role
 from resonantgen.music.theory import Key, Mode, parse_pitch_class, roman_chord
 from resonantgen.music.time import Meter
@@ -70,6 +71,15 @@ class Mix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     melody: Lufs
 
 
+class StyleInserts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Effects that the style puts after whatever instrument a role plays on, such as a `pump` under the kick."""
+
+    drums: Inserts = []
+    bass: Inserts = []
+    harmony: Inserts = []
+    melody: Inserts = []
+
+
 class Style(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A style, whole. `id` is filled in from the file's name."""
 
@@ -84,6 +94,7 @@ class Style(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     swing_grid: Annotated[int, msgspec.Meta(ge=8, le=16)] = 16  # what swings: 8ths or 16ths
     instruments: Instruments
     mix: Mix
+    inserts: StyleInserts = StyleInserts()
     progressions: Annotated[list[ProgressionPreset], msgspec.Meta(min_length=1)]
     drums: DrumGrammar
     bass: BassGrammar
@@ -108,6 +119,10 @@ class Style(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     def instruments_for(self, role: Role) -> list[str]:
         ids: list[str] = getattr(self.instruments, role.value)
         return ids
+
+    def inserts_for(self, role: Role) -> Inserts:
+        made: Inserts = getattr(self.inserts, role.value)
+        return made
 
     def lufs_for(self, role: Role) -> float:
         lufs: float = getattr(self.mix, role.value)

@@ -17,6 +17,7 @@ import numpy as np
 
 from resonantgen.instruments.base import Instrument, NoteEvent, Samples, Sound
 from resonantgen.instruments.chain import Chain, track_chain
+from resonantgen.instruments.effects.inserts import AnyInsert
 from resonantgen.instruments.kit import KitInstrument, load_kit
 from resonantgen.instruments.limiter import Limiter
 from resonantgen.instruments.loudness import block_powers, gated_loudness, integrated_loudness
@@ -50,24 +51,30 @@ def note_event(note: Note, tempo: TempoMap) -> NoteEvent:
     )
 
 
-def load_instrument(role: Role, sound: Sound, tempo: TempoMap) -> tuple[Instrument, Chain]:
-    """The instrument that a sound names, and the effects after it. Raises BadValue and PresetError."""
+def load_instrument(
+    role: Role, sound: Sound, tempo: TempoMap, inserts: Sequence[AnyInsert] = ()
+) -> tuple[Instrument, Chain]:
+    """The instrument that a sound names, and the effects after it: its own, then `inserts`.
+
+    Raises BadValue and PresetError.
+    """
     if role is Role.DRUMS:
         kit = load_kit(sound.preset)
-        return KitInstrument(kit, sound.macros, tempo.sample_rate), track_chain(role, kit.inserts, sound.macros, tempo)
+        chain = track_chain(role, [*kit.inserts, *inserts], sound.macros, tempo)
+        return KitInstrument(kit, sound.macros, tempo.sample_rate), chain
     patch = load_patch(role, sound.preset)
     instrument = PatchInstrument(patch, sound.macros, tempo.sample_rate, float(tempo.tempo_bpm))
-    return instrument, track_chain(role, patch.inserts, sound.macros, tempo)
+    return instrument, track_chain(role, [*patch.inserts, *inserts], sound.macros, tempo)
 
 
 class StemStream:
     """The sound of one track, bar by bar, before its tail is folded and its loudness set. One thread at a time."""
 
-    def __init__(self, role: Role, sound: Sound, tempo: TempoMap) -> None:
-        """Raises BadValue for an unknown preset and PresetError for one that is not valid."""
+    def __init__(self, role: Role, sound: Sound, tempo: TempoMap, inserts: Sequence[AnyInsert] = ()) -> None:
+        """`inserts` are those of the style. Raises BadValue for an unknown preset and PresetError for one that is not valid."""
         self.tempo = tempo
         self.bars_rendered = 0
-        self._instrument, self._chain = load_instrument(role, sound, tempo)
+        self._instrument, self._chain = load_instrument(role, sound, tempo, inserts)
         self._instrument_state = self._instrument.start()
         self._chain_state = self._chain.start()
 
@@ -113,9 +120,17 @@ def stream_bars(score: Score, role: Role, sound: Sound, tempo: TempoMap, bars: i
         yield stream.next_bar(_bar_notes(score, tempo, bar))
 
 
-def render_stem(score: Score, role: Role, sound: Sound, tempo: TempoMap, bars: int, lufs: float) -> Stem:
+def render_stem(
+    score: Score,
+    role: Role,
+    sound: Sound,
+    tempo: TempoMap,
+    bars: int,
+    lufs: float,
+    inserts: Sequence[AnyInsert] = (),
+) -> Stem:
     """A score as a loop of exactly `tempo.frames(bars)` frames at a loudness. Raises BadValue and PresetError."""
-    stream = StemStream(role, sound, tempo)
+    stream = StemStream(role, sound, tempo, inserts)
     passed = [stream.next_bar(_bar_notes(score, tempo, bar)) for bar in range(bars)]
     loop = fold([*passed, stream.tail()], tempo.frames(bars))
     return at_loudness(loop, tempo.sample_rate, lufs)

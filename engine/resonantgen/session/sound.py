@@ -10,13 +10,16 @@ from resonantgen.prompt.intent import Attributes
 from resonantgen.session.values import Part
 
 
+FALLING = 0.4  # weight of each instrument of a style against the one before it: of three, the first in two of three
+
+
 def choose_sound(role: Role, part: Part, style: Style, seed: int) -> Sound:
-    """The instrument that words asked for, otherwise one of the style's: the first as often as all others together."""
+    """The instrument that words asked for, otherwise one of the style's, clearly most often the first."""
     preset = part.instrument
     if preset is None:
         choices = style.instruments_for(role)
-        weights = [float(max(1, len(choices) - 1)), *[1.0] * (len(choices) - 1)]
-        preset = Dice(seed, "sound", role.value).weighted(choices, weights)
+        weights = [FALLING**index for index in range(len(choices))]
+        preset = Dice(seed, "sound", style.id, role.value).weighted(choices, weights)
     return Sound(preset, macros_for(part.attributes))
 
 

@@ -64,8 +64,9 @@ class Studio:
         """The track's stem, [frames, 2], exactly `settings.frames` long. Several threads may call this at a time."""
         from resonantgen.instruments.stem import render_stem  # imported here: it brings the compiler
 
-        lufs = load_style(recipe.part.style).lufs_for(recipe.role)
-        return render_stem(score, recipe.role, sound, recipe.settings.tempo, recipe.settings.bars, lufs).samples
+        role, settings, style = recipe.role, recipe.settings, load_style(recipe.part.style)
+        lufs, inserts = style.lufs_for(role), style.inserts_for(role)
+        return render_stem(score, role, sound, settings.tempo, settings.bars, lufs, inserts).samples
 
     def mix(self, stems: Sequence[Samples], settings: Settings) -> Samples:
         """All stems together, [frames, 2]."""

@@ -48,6 +48,9 @@ def changed(folder: Path, old: str, new: str) -> tuple[Path, int]:
         ("range_semitones =", "range_semitones = 60", "range_semitones"),
         ("drums =", "drums = []", "drums"),
         ("drums = -", "drums = 3", "drums"),
+        ('kind = "pump"', 'kind = "sidechain"', "sidechain"),
+        ("depth =", "depth = 2", "depth"),
+        ("depth =", "deep = 0.5", "deep"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, old: str, new: str, about: str) -> None:

@@ -19,7 +19,7 @@ from resonantgen.instruments.effects.filters import Filter, butterworth, section
 from resonantgen.instruments.effects.inserts import note_value_ticks
 from resonantgen.instruments.effects.stereo import MonoBass, WidthEffect
 from resonantgen.instruments.measure import correlation, energy_share_below, power_spectrum, side_share_below
-from resonantgen.music.time import TempoMap
+from resonantgen.music.time import Meter, TempoMap
 
 TEMPO = TempoMap(Fraction("97.3"), sample_rate=RATE)
 
@@ -220,6 +220,18 @@ def test_pump_ducks_on_every_beat() -> None:
         assert gain[dip] == pytest.approx(0.2, abs=0.01), "down right after the beat"
         assert gain[onset] == pytest.approx(1.0, abs=0.01) and gain[TEMPO.sample_at(480 * beat + 440)] > 0.9
     assert np.abs(np.diff(gain)).max() < 0.01, "no step that would click"
+
+
+@pytest.mark.parametrize("meter", ["4/4", "7/8", "5/4", "12/8"])
+def test_pump_begins_every_bar_anew(meter: str) -> None:
+    """Also where a bar has no whole number of periods: otherwise a loop would have a step in level at its seam."""
+    tempo = TempoMap(Fraction(120), Meter.parse(meter), RATE)
+    effect = build_effect(kinds.Pump(depth=0.8), tempo)
+    bar = tempo.bar_sample(1)
+    gain = effect.render(effect.start(), np.ones((3 * bar, 2)))
+    for start in (0, bar, 2 * bar):
+        np.testing.assert_allclose(gain[start : start + 1000], gain[:1000], atol=1e-6)
+    assert gain[0, 0] == pytest.approx(1.0) and gain.min() == pytest.approx(0.2, abs=1e-3)
 
 
 def test_tremolo_and_auto_pan() -> None:

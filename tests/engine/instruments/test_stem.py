@@ -268,6 +268,21 @@ def test_drive_moves_drives_within_their_range() -> None:
     assert with_macros([kinds.Pump()], Macros(drive=1.0)) == [kinds.Pump()]
 
 
+def test_a_style_s_inserts_act_after_the_patch_s_own() -> None:
+    args = (SCORES[Role.HARMONY], Role.HARMONY, Sound("warm_pad"), TEMPO, BARS, -20.0)
+    plain, pumped = render_stem(*args), render_stem(*args, inserts=[kinds.Pump(depth=0.8)])
+    beat = TEMPO.sample_at(480)
+    dips = [TEMPO.sample_at(480 * index) for index in range(1, 4 * BARS)]
+
+    def swell(stem: Stem) -> float:
+        """How much louder the ends of beats are than their beginnings."""
+        ends = sum(float(np.square(stem.samples[dip - beat // 4 : dip]).sum()) for dip in dips)
+        return ends / sum(float(np.square(stem.samples[dip : dip + beat // 4]).sum()) for dip in dips)
+
+    assert swell(pumped) > 4 * swell(plain)
+    assert pumped.loudness_lufs == pytest.approx(plain.loudness_lufs, abs=0.5), "it is made up for"
+
+
 def test_chains_pass_a_sound_through_in_any_blocks() -> None:
     inserts: list[kinds.AnyInsert] = [kinds.Drive(), kinds.Chorus(), kinds.Delay(time="1/16"), kinds.Reverb()]
     chain = track_chain(Role.BASS, inserts, Macros(0.5, 0.5, 0.0, 0.0, 0.5, 0.5), TEMPO)

@@ -119,8 +119,8 @@ def test_the_styles_first_instrument_is_the_usual_one() -> None:
         chosen = Counter(choose_sound(role, Part("techno"), style, seed).preset for seed in range(400))
         usual, *others = style.instruments_for(role)
         assert set(chosen) == {usual, *others}
-        # Half of 400 are 200; 150 is five standard deviations away.
-        assert chosen[usual] > 150 and chosen.most_common(1)[0][0] == usual
+        # At least three in five of 400 are 240; half of them is four standard deviations away.
+        assert chosen[usual] > 200
 
 
 @pytest.mark.parametrize("style_id", style_ids())

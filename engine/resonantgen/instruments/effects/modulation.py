@@ -219,14 +219,18 @@ class PeriodicGain:
 
     @classmethod
     def tremolo(cls, insert: inserts.Tremolo, tempo: TempoMap) -> PeriodicGain:
-        period = tempo.sample_rate / insert.rate_hz if insert.period is None else _period_frames(insert.period, tempo)
+        period = (
+            tempo.sample_rate / insert.rate_hz
+            if insert.period is None
+            else _frames(note_value_ticks(insert.period), tempo)
+        )
         angle = 2 * np.pi * np.linspace(0, 1, GAIN_TABLE_SIZE + 1)
         sides = np.stack([angle, angle + np.pi if insert.pan else angle], axis=1)
         return cls(period, 1 - insert.depth * (0.5 - 0.5 * np.cos(sides)))
 
     @classmethod
     def pump(cls, insert: inserts.Pump, tempo: TempoMap) -> PeriodicGain:
-        period = _period_frames(insert.period, tempo)
+        period = _frames(_part_of_bar(insert.period, tempo), tempo)
         phase = np.linspace(0, 1, GAIN_TABLE_SIZE + 1)
         dip = min(PUMP_DIP_SECONDS * tempo.sample_rate / period, 0.25)
         down = 0.5 + 0.5 * np.cos(np.pi * np.minimum(phase / dip, 1))
@@ -247,6 +251,14 @@ class PeriodicGain:
         return out
 
 
-def _period_frames(value: inserts.NoteValue, tempo: TempoMap) -> float:
-    """A note value's length, not rounded to whole frames, so that it keeps with the beat for ever."""
-    return float(note_value_ticks(value) * 60 * tempo.sample_rate / TICKS_PER_QUARTER / tempo.tempo_bpm)
+def _frames(ticks: int, tempo: TempoMap) -> float:
+    """A length in frames, not rounded to whole ones, so that what repeats keeps with the beat for ever."""
+    return float(ticks * 60 * tempo.sample_rate / TICKS_PER_QUARTER / tempo.tempo_bpm)
+
+
+def _part_of_bar(value: inserts.NoteValue, tempo: TempoMap) -> int:
+    """The length in ticks, or the longest part of it that fills a bar (an eighth for a quarter in 7/8).
+
+    So every bar begins with a dip, and a loop has no step in level at its seam.
+    """
+    return math.gcd(note_value_ticks(value), tempo.meter.bar_ticks)
