@@ -324,8 +324,8 @@ class _ClauseReader:
     def _named(self, item: Item) -> Target | None:
         action = self.action
         match item.meaning:
-            case RoleSense(role, weak, sound):
-                return Target(role, item, action, weak=weak, sound=sound)
+            case RoleSense(role, weak, sound, absent):
+                return Target(role, item, Action.REMOVE if absent else action, weak=weak, sound=sound)
             case PieceSense(pieces):
                 return Target(Role.DRUMS, item, action, pieces=pieces)
             case InstrumentSense(word, roles):

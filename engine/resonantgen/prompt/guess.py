@@ -87,7 +87,7 @@ class Guesser:
 
     def means_something(self, word: str) -> bool:
         """Whether the embeddings can say anything of a word but how it is spelled."""
-        return self.embeddings.is_word(word) or word in self._scene_words
+        return word.isalpha() and (self.embeddings.is_word(word) or word in self._scene_words)
 
     @cached_property
     def _scene_words(self) -> frozenset[str]:

@@ -49,6 +49,7 @@ class RoleSense:
     role: Role
     weak: bool = False  # names the role only where it is told to change
     sound: bool = False  # one of the role's possible sounds rather than the role itself
+    absent: bool = False  # says by itself that the role is not wanted: "drumless"
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,10 +250,12 @@ class _Table:
             self.phrases.setdefault(words_of(verb), found)
 
     def add_roles(self, roles: schema.Roles) -> None:
-        for kind, table in (("role", roles.roles), ("weak", roles.weak_roles), ("sound", roles.sounds)):
+        tables = {"": roles.roles, "weak": roles.weak_roles, "sound": roles.sounds, "absent": roles.without}
+        for kind, table in tables.items():
             for role, words in table.items():
+                sense = RoleSense(role, weak=kind == "weak", sound=kind == "sound", absent=kind == "absent")
                 for word in words:
-                    self.add("roles.toml", word, RoleSense(role, weak=kind == "weak", sound=kind == "sound"))
+                    self.add("roles.toml", word, sense)
         for group in roles.piece:
             for word in group.words:
                 self.add("roles.toml", word, PieceSense(tuple(group.pieces)))

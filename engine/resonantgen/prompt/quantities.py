@@ -131,9 +131,8 @@ def _meter(tokens: Sequence[Token], at: int) -> Found | None:
 
 def _tempo(tokens: Sequence[Token], at: int) -> Found | None:
     """ "128 bpm", "128bpm", "120-124 bpm" (their middle), "tempo 140", "tempo of 97.3", "bpm: 90", "at 97.3"."""
-    joined = re.fullmatch(r"(\d+(?:\.\d+)?)bpm", tokens[at].text)
-    if joined:
-        return parse_tempo(joined[1]), 1
+    if tokens[at].kind == "tempo":
+        return parse_tempo(tokens[at].text.removesuffix("bpm").replace(",", ".")), 1
     start, announced = at, False
     if _text(tokens, at) in ("tempo", "bpm"):
         start, announced = at + 1, True
@@ -219,12 +218,14 @@ def _key(tokens: Sequence[Token], at: int) -> Found | None:
             if tonic == "a" and _is_article(tokens, at, mode_at + words):
                 return None
             return Key.parse(f"{_cased(tonic)} {mode.value}"), mode_at + words - at
-        if before not in _BEFORE_KEY or not _ends(tokens, mode_at):
+        spelled_out = len(tonic) == 2 and before == PAUSE  # "techno, Eb"
+        if not (before in _BEFORE_KEY or spelled_out) or not _ends(tokens, mode_at):
             return None
         mode = Mode.MAJOR
     elif text in _ALSO_WORDS and before not in _BEFORE_KEY:
         alone = before == PAUSE and _ends(tokens, mode_at)
-        if text == "ebm" or not alone:
+        after_tempo = before == "bpm" or (at > 0 and tokens[at - 1].kind == "tempo")
+        if text == "ebm" or not (alone or after_tempo):
             return None
     length += _text(tokens, at + length) == "key"
     return Key.parse(f"{_cased(tonic)} {mode.value}"), length
@@ -277,6 +278,7 @@ def _mode(tokens: Sequence[Token], at: int) -> Found | None:
     following = _text(tokens, at + length)
     if _text(tokens, at) in ("minor", "major"):
         of_music = following in ("key", "scale", "mode", "chord", "chords", "feel", "tonality")
-        if not (of_music or (_text(tokens, at - 1) in _BEFORE_KEY and _ends(tokens, at + length))):
+        announced = _text(tokens, at - 1) in {*_BEFORE_KEY, PAUSE}
+        if not (of_music or (announced and _ends(tokens, at + length))):
             return None
     return mode, length + (following in ("key", "scale", "mode", "feel", "tonality"))

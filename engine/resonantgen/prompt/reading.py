@@ -110,7 +110,6 @@ class Reading:
         self.hinted_style: str | None = None
         self.lost: list[Item] = []  # led to nothing
         self.unknown: list[Item] = []  # not in the lexicon
-        self.nonsense: list[Item] = []  # of these, what text embeddings cannot tell anything of either
         self.everything = False  # something is said of the whole piece by "it" or "everything"
         for clause in clauses:
             self._clause(clause)

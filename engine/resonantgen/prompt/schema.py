@@ -114,6 +114,7 @@ class Roles(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     roles: ByRole
     sounds: ByRole
     weak_roles: ByRole
+    without: ByRole
     default_roles: dict[str, Role]
     piece: list[PieceGroup]
 

@@ -11,7 +11,7 @@ PAUSE = ","
 _FOLDED = str.maketrans({"’": "'", "‘": "'", "´": "'", "`": "'", "♯": "#", "♭": "b", "–": "-", "—": ",", "−": "-"})
 _TOKEN = re.compile(
     r"""(?P<meter>\d+\s*/\s*\d+)
-      | (?P<tempo>\d+(?:\.\d+)?bpm\b)
+      | (?P<tempo>\d+(?:\.\d+)?bpm\b|\d+,\d+\s?bpm\b)
       | (?P<number>\d+(?:\.\d+)?(?![^\W_]|\.\d))
       | (?P<word>r\s?&\s?b\b | d\s?&\s?b\b | w/o\b | ac/dc\b
           | [a-z]\#(?:m(?:in|aj)?\b)?
@@ -19,7 +19,7 @@ _TOKEN = re.compile(
           | [^\W\d_]+(?:'[^\W\d_]+)*)
       | (?P<sign>[+&]|(?<!\w)-(?=\s?\d))
       | (?P<pause>[,;.!?()\[\]{}|"/\n]+)
-      | (?P<other>[^\s\w:-])""",
+      | (?P<other>[^\s\w:=-])""",
     re.VERBOSE,
 )
 
@@ -40,11 +40,14 @@ def folded(text: str) -> str:
 
 
 def tokenize(text: str) -> list[Token]:
-    """The tokens of a text that `folded` gave. Hyphens separate words ("lo-fi" is "lo", "fi"), colons are left out."""
+    """The tokens of a text that `folded` gave.
+
+    Hyphens separate words ("lo-fi" is "lo", "fi"); colons and equals signs are left out.
+    """
     tokens = []
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup or "other"
-        value = re.sub(r"\s", "", match.group()) if kind in ("meter", "word") else match.group()
+        value = re.sub(r"\s", "", match.group()) if kind in ("meter", "tempo", "word") else match.group()
         if kind == "pause":
             value = PAUSE
         tokens.append(Token(value, kind, match.start(), match.end()))

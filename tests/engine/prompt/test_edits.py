@@ -183,6 +183,7 @@ def test_roles_that_are_to_stay(text: str, roles: tuple[Role, ...]) -> None:
         ("drums only", {BASS, HARMONY, MELODY}),
         ("only drums and bass", {HARMONY, MELODY}),
         ("drop the melody", {MELODY}),
+        ("ambient, drumless", {DRUMS}),
     ],
 )
 def test_roles_that_are_not_wanted(text: str, removed: set[Role]) -> None:

@@ -132,6 +132,8 @@ def test_a_beat_is_the_piece_unless_it_is_told_to_change() -> None:
         ("techno at 128 bpm", "128"),
         ("techno 128bpm", "128"),
         ("97.3bpm", "97.3"),
+        ("97,3 bpm", "97.3"),
+        ("tempo=128", "128"),
         ("tempo 140", "140"),
         ("tempo: 97.3", "97.3"),
         ("bpm of 90", "90"),
@@ -170,6 +172,9 @@ def test_numbers_that_are_no_tempos(text: str) -> None:
         ("house, Gm, 120 bpm", Key(7, Mode.MINOR)),
         ("e harmonic minor", Key(4, Mode.HARMONIC_MINOR)),
         ("D lydian", Key(2, Mode.LYDIAN)),
+        ("techno, Eb", Key(3, Mode.MAJOR)),
+        ("key: Am", Key(9, Mode.MINOR)),
+        ("174bpm Fm reese", Key(5, Mode.MINOR)),
     ],
 )
 def test_keys(text: str, key: Key) -> None:
