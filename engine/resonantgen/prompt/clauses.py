@@ -272,7 +272,7 @@ class _ClauseReader:
 
     def _speed(self, factor: Fraction, item: Item) -> None:
         m = self.modifiers
-        step = (factor - 1) * Fraction(m.degree) * (-1 if m.direction < 0 or m.negated or m.too else 1)
+        step = (factor - 1) * Fraction(str(m.degree)) * (-1 if m.direction < 0 or m.negated or m.too else 1)
         beside_a_role = any(isinstance(i.meaning, RoleSense | PieceSense | InstrumentSense) for i in self.items)
         if beside_a_role and abs(factor - 1) < Fraction(1, 4):
             sign = 1 if step > 0 else -1

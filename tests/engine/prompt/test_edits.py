@@ -291,6 +291,7 @@ def test_feels(text: str, role: Role, feel: Feel) -> None:
         ("faster", Fraction(11, 10)),
         ("a bit faster", Fraction(21, 20)),
         ("slower", Fraction(9, 10)),
+        ("much faster", Fraction(29, 25)),
         ("half the tempo", Fraction(1, 2)),
         ("double the speed", Fraction(2)),
         ("not so fast", Fraction(9, 10)),
