@@ -10,6 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -41,9 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(_one_line(error.format_message()) + _usage_hint(error), 2)
     except ResonantGenError as error:
         return _complain(_one_line(str(error)), 2)
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
     return 0
 
 
@@ -75,9 +73,16 @@ def _json_option(function: F) -> F:
 
 
 def _projects_here() -> list[Path]:
-    """The projects in the current folder, the newest last."""
-    found = [path.parent for path in Path().glob("*/project.db")]
-    return sorted(found, key=lambda folder: max(file.stat().st_mtime for file in folder.glob("project.db*")))
+    """The projects in the current folder, the one that changed last at the end."""
+
+    def changed(folder: Path) -> float:
+        times = []
+        for file in folder.glob("project.db*"):
+            with suppress(FileNotFoundError):  # SQLite's own side files come and go
+                times.append(file.stat().st_mtime)
+        return max(times, default=0.0)
+
+    return sorted((path.parent for path in Path().glob("*/project.db")), key=changed)
 
 
 def _newest_project() -> Path:
@@ -323,7 +328,8 @@ def _reporter(as_json: bool) -> Reporter:
 
 
 def _print_json(document: object) -> None:
-    print(json.dumps(document, indent=2, ensure_ascii=False))
+    plain = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    print(json.dumps(document, indent=2, ensure_ascii=not plain))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from rich.text import Text
 
 from resonantgen import __version__
 from resonantgen.instruments.catalog import catalog
-from resonantgen.instruments.jit import compiled_before
 from resonantgen.music.analysis import density
 from resonantgen.music.notes import Role
 from resonantgen.music.time import Meter
@@ -122,6 +121,8 @@ class Reporter:
 
     def first_time(self) -> None:
         """Say why the first sound on a machine takes longer."""
+        from resonantgen.instruments.jit import compiled_before  # numba: only commands that render load it
+
         if not compiled_before():
             self.plain("Compiling the synthesis for this processor, once (about 20 s) ...", "dim")
 

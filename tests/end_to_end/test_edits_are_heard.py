@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+from dataclasses import dataclass
 
 import pytest
 
@@ -15,17 +15,29 @@ SEEDS = range(1, 11)
 ENOUGH = 9  # of ten seeds
 
 
-@functools.lru_cache(maxsize=40)
-def song(style_id: str, seed: int, audible: bool) -> Song:
-    return style_song(style_id, seed, bars=2 if audible else 4, audible=audible)
+@dataclass(frozen=True)
+class TenSongs:
+    """Ten seeds of one style, before any edit."""
+
+    style_id: str
+    songs: list[Song]
+
+
+# Each style's songs are made once: pytest runs all tests of one style before it goes on to the next.
+@pytest.fixture(scope="module", params=style_ids())
+def composed(request: pytest.FixtureRequest) -> TenSongs:
+    return TenSongs(request.param, [style_song(request.param, seed) for seed in SEEDS])
+
+
+@pytest.fixture(scope="module", params=style_ids())
+def rendered(request: pytest.FixtureRequest) -> TenSongs:
+    return TenSongs(request.param, [style_song(request.param, seed, bars=2, audible=True) for seed in SEEDS])
 
 
 @pytest.mark.parametrize("role", Role)
-@pytest.mark.parametrize("style_id", style_ids())
-def test_busier_and_sparser_move_the_number_of_notes_of_the_named_track_only(style_id: str, role: Role) -> None:
+def test_busier_and_sparser_move_the_number_of_notes_of_the_named_track_only(composed: TenSongs, role: Role) -> None:
     more = fewer = 0
-    for seed in SEEDS:
-        before = song(style_id, seed, False)
+    for before in composed.songs:
         busier, sparser = before.edited(f"busier {role}"), before.edited(f"sparser {role}")
         more += len(busier.score(role)) > len(before.score(role))
         fewer += len(sparser.score(role)) < len(before.score(role))
@@ -36,11 +48,9 @@ def test_busier_and_sparser_move_the_number_of_notes_of_the_named_track_only(sty
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("style_id", style_ids())
-def test_brighter_and_darker_move_the_spectral_centroid_of_every_track(style_id: str) -> None:
+def test_brighter_and_darker_move_the_spectral_centroid_of_every_track(rendered: TenSongs) -> None:
     up, down = dict.fromkeys(Role, 0), dict.fromkeys(Role, 0)
-    for seed in SEEDS:
-        before = song(style_id, seed, True)
+    for before in rendered.songs:
         brighter, darker = before.edited("brighter"), before.edited("darker")
         for role in Role:
             rate = before.settings.sample_rate
@@ -51,26 +61,21 @@ def test_brighter_and_darker_move_the_spectral_centroid_of_every_track(style_id:
 
 
 def aggression(made: Song, role: Role) -> float:
-    """How hard a track is played: notes a bar times mean velocity, and (if it sounds) the power of its overtones."""
+    """How hard a track is played: notes a bar times mean velocity."""
     velocities = [note.velocity for note in made.score(role)]
     return sum(velocities) / made.settings.bars
 
 
 @pytest.mark.parametrize("role", Role)
-@pytest.mark.parametrize("style_id", style_ids())
-def test_more_aggressive_is_played_harder(style_id: str, role: Role) -> None:
+def test_more_aggressive_is_played_harder(composed: TenSongs, role: Role) -> None:
     """Total velocity a bar: more notes, harder notes, or both."""
-    harder = sum(
-        aggression(song(style_id, seed, False).edited(f"make the {role} more aggressive"), role)
-        > aggression(song(style_id, seed, False), role)
-        for seed in SEEDS
-    )
+    words = f"make the {role} more aggressive"
+    harder = sum(aggression(before.edited(words), role) > aggression(before, role) for before in composed.songs)
     assert harder >= ENOUGH, f"{harder}/10"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("style_id", style_ids())
-def test_a_more_aggressive_bass_has_more_overtones(style_id: str) -> None:
+def test_a_more_aggressive_bass_has_more_overtones(rendered: TenSongs) -> None:
     """Energy above 200 Hz against the energy below: drive adds overtones, also where the same notes are played."""
 
     def overtones(made: Song) -> float:
@@ -78,7 +83,6 @@ def test_a_more_aggressive_bass_has_more_overtones(style_id: str) -> None:
         return float(power[frequencies > 200].sum() / power[frequencies <= 200].sum())
 
     more = 0
-    for seed in SEEDS:
-        before = song(style_id, seed, True)
+    for before in rendered.songs:
         more += overtones(before.edited("make the bass more aggressive")) > overtones(before)
     assert more >= ENOUGH, f"{more}/10"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -26,16 +26,24 @@ SEEDS = range(1, 11)
 pytestmark = pytest.mark.slow
 
 
-@functools.lru_cache(maxsize=1)
-def songs(style_id: str) -> list[Song]:
-    return [style_song(style_id, seed, audible=True) for seed in SEEDS]
+@dataclass(frozen=True)
+class TenSongs:
+    """Ten seeds of one style."""
+
+    style_id: str
+    songs: list[Song]
 
 
-@pytest.mark.parametrize("style_id", style_ids())
-def test_the_mix_is_balanced(style_id: str) -> None:
+@pytest.fixture(scope="module", params=style_ids())
+def ten(request: pytest.FixtureRequest) -> TenSongs:
+    """Each style's songs are rendered once: pytest runs all tests of one before it goes on to the next."""
+    return TenSongs(request.param, [style_song(request.param, seed, audible=True) for seed in SEEDS])
+
+
+def test_the_mix_is_balanced(ten: TenSongs) -> None:
     """Mean over seeds within the issue's figures; the level, the peak and mono compatibility for each seed."""
     rate = 48_000
-    mixes = [song.mix for song in songs(style_id)]
+    mixes = [song.mix for song in ten.songs]
     slopes = [spectrum_slope(mix, rate) for mix in mixes]
     crests = [crest_factor_db(mix) for mix in mixes]
     loudness = [integrated_loudness(mix, rate) for mix in mixes]
@@ -47,10 +55,9 @@ def test_the_mix_is_balanced(style_id: str) -> None:
     assert max(side_share_below(mix, rate) for mix in mixes) < 0.01  # 20 dB below the middle
 
 
-@pytest.mark.parametrize("style_id", style_ids())
-def test_stems_keep_to_their_range_and_loudness(style_id: str) -> None:
-    style = load_style(style_id)
-    for song in songs(style_id):
+def test_stems_keep_to_their_range_and_loudness(ten: TenSongs) -> None:
+    style = load_style(ten.style_id)
+    for song in ten.songs:
         for role, stem in song.stems.items():
             assert len(stem) == song.settings.frames
             if not stem.any():
