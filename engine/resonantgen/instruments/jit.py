@@ -22,10 +22,8 @@ def kernel(function: F) -> F:
 
 def compiled_before() -> bool:
     """Whether kernels were compiled on this machine before; if not, the first sound takes a while longer."""
-    if numba.config.DISABLE_JIT:  # for debugging: nothing is compiled at all
-        return True
-    folder = _probe.stats.cache_path
-    return folder is None or any(Path(folder).glob("*.nbi"))
+    stats = getattr(_probe, "stats", None)  # none if numba was told to compile nothing
+    return stats is None or stats.cache_path is None or any(Path(stats.cache_path).glob("*.nbi"))
 
 
 @numba.njit(cache=True)
