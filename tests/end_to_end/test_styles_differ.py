@@ -62,7 +62,7 @@ def test_a_simple_classifier_tells_unseen_seeds_apart() -> None:
 
 @pytest.mark.parametrize("style_id", style_ids())
 def test_ten_seeds_are_ten_pieces(style_id: str) -> None:
-    """No two seeds share a pitched track's notes, and no two have more than nine in ten of all their notes in common."""
+    """No two seeds share a pitched track's notes, and no two have more than nine in ten of all notes in common."""
     songs = [style_song(style_id, seed, key="A minor", tempo="120") for seed in range(1, 11)]
     for role in Role:
         if role is not Role.DRUMS:
