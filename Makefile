@@ -26,7 +26,6 @@ $(VENV)/.dev: $(VENV)/.run
 	@touch $@
 
 demo: $(VENV)/.run
-	@rm -rf demo demo.rg
 	@$(BIN)/resonantgen generate "$(PROMPT)" --project demo.rg --seed 7
 	@$(BIN)/resonantgen export --project demo.rg --to demo
 	@$(BIN)/resonantgen show --project demo.rg --picture demo/session.png

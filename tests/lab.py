@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,9 @@ from resonantgen.session.values import Recipe, Settings, Take
 class SilentStudio(Studio):
     """Composes, and renders silence: a hundred times quicker where only notes matter."""
 
-    def render(self, score: Score, recipe: Recipe, sound: Sound) -> Samples:
+    def render(
+        self, score: Score, recipe: Recipe, sound: Sound, on_bar: Callable[[], None] | None = None
+    ) -> Samples:
         return np.zeros((recipe.settings.frames, 2))
 
 
@@ -42,7 +44,8 @@ class Song:
     def edited(self, text: str, *, seed: int | None = None, locked: Sequence[Role] = ()) -> Song:
         """After `resonantgen regenerate "text"`."""
         standing = Standing(self.settings, self.takes, frozenset(locked), self.seed, len(self.takes))
-        job = regeneration(standing, understand(text), None, seed)
+        intent = understand(text) if text else Intent("")
+        job = regeneration(standing, intent, None, seed)
         return _made(job, standing, self.seed, audible=any(stem.any() for stem in self.stems.values()))
 
     @property

@@ -42,6 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(_one_line(error.format_message()) + _usage_hint(error), 2)
     except ResonantGenError as error:
         return _complain(_one_line(str(error)), 2)
+    except OSError as error:  # such as stdout on a full disk
+        return _complain(
+            _one_line(f"{error.strerror or error}: {error.filename or 'output'}. Nothing more was done."), 2
+        )
     return 0
 
 

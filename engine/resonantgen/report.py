@@ -144,7 +144,8 @@ class Reporter:
         if new:
             note = '(change any: --tempo 128 --key "F# minor")'
             self.line("chosen", f"{settings_text(settings)} · seed {settings.seed}", note)
-        self.plain()
+        if new or result.intent is not None:
+            self.plain()
         for role in Role:
             take = session.playing.get(role)
             if role in seconds and take is not None:
@@ -182,17 +183,22 @@ class Reporter:
 
     def session(self, session: Session) -> None:
         """Where a session stands."""
+        playing, understood, chords = (
+            session.playing,
+            session.understood,
+            session.chords,
+        )  # all read before any is shown
         self.plain(f"ResonantGen {__version__} · project {session.path}\n", "bold")
-        for intent in session.understood:
+        for intent in understood:
             self.understood(intent)
         if session.settings is None:
             self.plain('  No music yet. Start with: resonantgen generate "dark techno"')
             return
-        symbols = [span.chord.symbol(session.settings.key) for span in session.chords.spans]
+        symbols = [span.chord.symbol(session.settings.key) for span in chords.spans]
         self.line("plays", settings_text(session.settings) + f" · {session.settings.sample_rate} Hz")
         self.line("chords", " · ".join(symbols) or "none")
         self.plain()
-        for role, take in session.playing.items():
+        for role, take in playing.items():
             state = f"take {take.number}" + (" locked" if role in session.locked else "")
             self.track(role, f"{state:<15}", f"{take_text(take)}   (seed {take.seed})")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from resonantgen.errors import BadValue, ProjectError, PromptError, TrackLocked
 from resonantgen.generators.dice import Dice
 from resonantgen.music.notes import Role
-from resonantgen.prompt.intent import Intent
+from resonantgen.prompt.intent import Intent, RoleIntent
 from resonantgen.session.settings import (
     Options,
     check_shared,
@@ -95,6 +95,8 @@ def regeneration(standing: Standing, intent: Intent, role: Role | None, seed: in
     if "style" in intent.guessed:
         # A style that only comes to mind is a start, but no reason to leave the style that is there.
         intent = replace(intent, style=None, guessed=intent.guessed - {"style"})
+    if seed is None:
+        _refuse_riddles(intent)
     _refuse_locked(intent.removed_roles, standing.locked)
     removed = tuple(r for r in standing.playing if r in intent.removed_roles)
     reached = _reached(standing, intent, role, removed)
@@ -133,6 +135,8 @@ def _reached(standing: Standing, intent: Intent, role: Role | None, removed: Seq
     reached = [r for r in standing.playing if r not in standing.locked and r not in removed]
     if not reached and standing.locked:
         raise TrackLocked(_all_locked(standing.locked))
+    if _only_pitch(intent) and reached != [Role.DRUMS]:
+        reached = [r for r in reached if r is not Role.DRUMS]
     if not reached:
         raise ProjectError('There is no track to regenerate. Ask for one: resonantgen regenerate "" --track drums')
     return reached
@@ -143,9 +147,41 @@ def _named(intent: Intent) -> tuple[Role, ...]:
     return tuple(role for role in intent.roles if role not in intent.removed_roles)
 
 
+def _demands(intent: Intent) -> Intent:
+    """What the words ask to change, without the names of tracks and what was not understood."""
+    by_role = {
+        r: words for r, words in intent.by_role.items() if words != RoleIntent() and r not in intent.removed_roles
+    }
+    return replace(
+        intent,
+        text="",
+        roles=(),
+        removed_roles=frozenset(),
+        by_role=by_role,
+        not_understood=(),
+        guessed=frozenset(),
+    )
+
+
 def _only_removes(intent: Intent) -> bool:
-    rest = replace(intent, text="", roles=(), removed_roles=frozenset(), not_understood=(), guessed=frozenset())
-    return bool(intent.removed_roles) and rest == Intent("")
+    return bool(intent.removed_roles) and _demands(intent) == Intent("")
+
+
+def _only_pitch(intent: Intent) -> bool:
+    """Whether the words are about key, mode or transposition alone, which drums do not have."""
+    demands = _demands(intent)
+    rest = replace(demands, key=None, minor=None, mode=None, transpose_semitones=0)
+    return demands != rest and rest == Intent("")
+
+
+def _refuse_riddles(intent: Intent) -> None:
+    """Words of which none was understood are no request for other music. Raises PromptError."""
+    if intent.not_understood and not intent.removed_roles and _demands(intent) == Intent(""):
+        words = ", ".join(intent.not_understood)
+        raise PromptError(
+            f"Not understood: {words}. Nothing was changed. Say it in other words, such as: busier, darker, more "
+            "aggressive; or ask for another idea with: resonantgen regenerate"
+        )
 
 
 def _refuse_locked(roles: Sequence[Role] | frozenset[Role], locked: frozenset[Role]) -> None:

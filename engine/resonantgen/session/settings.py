@@ -114,19 +114,32 @@ def edited_part(part: Part, role: Role, intent: Intent) -> Part:
     if intent.style is not None and intent.style != part.style:
         part = replace(part, style=intent.style, instrument=None)
     part = replace(part, mood=intent.mood or part.mood, attributes=part.attributes.changed(intent.attributes))
-    return _with_role_words(part, role, intent.by_role.get(role))
+    return _with_role_words(_moved(part, _register_step(role, intent)), role, intent.by_role.get(role))
+
+
+def _register_step(role: Role, intent: Intent) -> int:
+    """How far a transposition of everything moves a track's register; the key moves with it (see `_asked_key`).
+
+    A bass keeps to its octaves: it follows the key where it lies, and moves by whole octaves only.
+    """
+    if role in (Role.HARMONY, Role.MELODY):
+        return intent.transpose_semitones
+    return 12 * int(intent.transpose_semitones / 12) if role is Role.BASS else 0
+
+
+def _moved(part: Part, semitones: int) -> Part:
+    transpose = part.transpose_semitones + semitones
+    return replace(part, transpose_semitones=max(-MAX_TRANSPOSE_SEMITONES, min(MAX_TRANSPOSE_SEMITONES, transpose)))
 
 
 def _with_role_words(part: Part, role: Role, words: RoleIntent | None) -> Part:
     if words is None:
         return part
-    transpose = part.transpose_semitones + words.transpose_semitones
     return replace(
-        part,
+        _moved(part, words.transpose_semitones),
         attributes=part.attributes.changed(words.attributes),
         instrument=preset_for_word(role, words.instrument) if words.instrument else part.instrument,
         feel=words.feel or part.feel,
-        transpose_semitones=max(-MAX_TRANSPOSE_SEMITONES, min(MAX_TRANSPOSE_SEMITONES, transpose)),
         exclusions=(part.exclusions - words.inclusions) | words.exclusions,
         inclusions=(part.inclusions - words.exclusions) | words.inclusions,
     )
