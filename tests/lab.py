@@ -23,9 +23,7 @@ from resonantgen.session.values import Recipe, Settings, Take
 class SilentStudio(Studio):
     """Composes, and renders silence: a hundred times quicker where only notes matter."""
 
-    def render(
-        self, score: Score, recipe: Recipe, sound: Sound, on_bar: Callable[[], None] | None = None
-    ) -> Samples:
+    def render(self, score: Score, recipe: Recipe, sound: Sound, on_bar: Callable[[], None] | None = None) -> Samples:
         return np.zeros((recipe.settings.frames, 2))
 
 

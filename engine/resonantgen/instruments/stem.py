@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,7 +71,10 @@ class StemStream:
     """The sound of one track, bar by bar, before its tail is folded and its loudness set. One thread at a time."""
 
     def __init__(self, role: Role, sound: Sound, tempo: TempoMap, inserts: Sequence[AnyInsert] = ()) -> None:
-        """`inserts` are those of the style. Raises BadValue for an unknown preset and PresetError for one that is not valid."""
+        """`inserts` are those of the style.
+
+        Raises BadValue for an unknown preset and PresetError for one that is not valid.
+        """
         self.tempo = tempo
         self.bars_rendered = 0
         self._instrument, self._chain = load_instrument(role, sound, tempo, inserts)
@@ -128,10 +131,18 @@ def render_stem(
     bars: int,
     lufs: float,
     inserts: Sequence[AnyInsert] = (),
+    on_bar: Callable[[], None] | None = None,
 ) -> Stem:
-    """A score as a loop of exactly `tempo.frames(bars)` frames at a loudness. Raises BadValue and PresetError."""
+    """A score as a loop of exactly `tempo.frames(bars)` frames at a loudness. Raises BadValue and PresetError.
+
+    `on_bar` is called before each bar; what it raises ends the work.
+    """
     stream = StemStream(role, sound, tempo, inserts)
-    passed = [stream.next_bar(_bar_notes(score, tempo, bar)) for bar in range(bars)]
+    passed = []
+    for bar in range(bars):
+        if on_bar is not None:
+            on_bar()
+        passed.append(stream.next_bar(_bar_notes(score, tempo, bar)))
     loop = fold([*passed, stream.tail()], tempo.frames(bars))
     return at_loudness(loop, tempo.sample_rate, lufs)
 

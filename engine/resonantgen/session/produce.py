@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -57,13 +58,14 @@ class _Production:
         chords = self.studio.chords(job.settings, job.staying)
         heard = dict(job.staying)
         takes = []
-        with _workers(job.settings.frames) as workers:
+        with _workers(job.settings.frames) as (workers, stop):
             pending: deque[tuple[Take, Future[bytes]]] = deque()
             for role, part in job.parts.items():
                 ids = {r: take.id for r, take in heard.items()}
                 draft = self._draft(Recipe(role, job.seeds[role], job.settings, part, chords, ids), heard)
                 heard[role] = draft
-                pending.append((draft, workers.submit(render_wav, draft.score, draft.recipe, draft.sound, self.studio)))
+                rendering = workers.submit(render_wav, draft.score, draft.recipe, draft.sound, self.studio, stop)
+                pending.append((draft, rendering))
             while pending:
                 draft, rendered = pending.popleft()  # and so forget its bytes once they are stored
                 takes.append(replace(draft, audio_sha256=add_audio(rendered.result())))
@@ -96,11 +98,17 @@ class _Production:
         )
 
 
-def render_wav(score: Score, recipe: Recipe, sound: Sound, studio: Studio) -> bytes:
-    """The bytes of a take's WAV file."""
+def render_wav(
+    score: Score, recipe: Recipe, sound: Sound, studio: Studio, stop: threading.Event | None = None
+) -> bytes:
+    """The bytes of a take's WAV file. Raises CancelledError at the next bar once `stop` is set."""
     from resonantgen.instruments.wav import write_wav
 
-    samples = studio.render(score, recipe, sound)
+    def check() -> None:
+        if stop is not None and stop.is_set():
+            raise CancelledError
+
+    samples = studio.render(score, recipe, sound, check)
     assert len(samples) == recipe.settings.frames, (len(samples), recipe.settings.frames)
     file = BytesIO()
     write_wav(file, samples, recipe.settings.sample_rate)
@@ -135,16 +143,23 @@ def _is_again(take: Take, recipe: Recipe, score: Score, sound: Sound) -> bool:
 
 
 @contextmanager
-def _workers(frames: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads that render stems of so many frames; the kernels run without Python's global lock.
+def _workers(frames: int) -> Iterator[tuple[ThreadPoolExecutor, threading.Event]]:
+    """Threads that render stems of so many frames, and what tells them to stop; the kernels run without Python's lock.
 
-    After an error, what waits is dropped.
+    After an error, what waits is dropped and what runs ends at its next bar. Nothing waits for that, so that Ctrl-C
+    returns at once.
     """
+    # Imported before there are threads: Ctrl-C in the midst of an import can leave its lock taken for good.
+    import resonantgen.instruments.stem
+    import resonantgen.instruments.wav  # noqa: F401
+
     threads = min(len(Role), os.cpu_count() or 1) if frames <= LONG_FRAMES else 1
     workers = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="render")
+    stop = threading.Event()
     try:
-        yield workers
+        yield workers, stop
     except BaseException:
-        workers.shutdown(cancel_futures=True)
+        stop.set()
+        workers.shutdown(wait=False, cancel_futures=True)
         raise
     workers.shutdown()

@@ -5,7 +5,7 @@ The session asks a Studio for everything that it cannot do itself, so tests can 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from resonantgen.generators.base import Plan, Request
 from resonantgen.generators.plan import harmonise, make_plan
@@ -60,13 +60,16 @@ class Studio:
     def sound(self, recipe: Recipe) -> Sound:
         return choose_sound(recipe.role, recipe.part, load_style(recipe.part.style), recipe.seed)
 
-    def render(self, score: Score, recipe: Recipe, sound: Sound) -> Samples:
-        """The track's stem, [frames, 2], exactly `settings.frames` long. Several threads may call this at a time."""
+    def render(self, score: Score, recipe: Recipe, sound: Sound, on_bar: Callable[[], None] | None = None) -> Samples:
+        """The track's stem, [frames, 2], exactly `settings.frames` long. Several threads may call this at a time.
+
+        `on_bar` is called before each bar; what it raises ends the work.
+        """
         from resonantgen.instruments.stem import render_stem  # imported here: it brings the compiler
 
         role, settings, style = recipe.role, recipe.settings, load_style(recipe.part.style)
         lufs, inserts = style.lufs_for(role), style.inserts_for(role)
-        return render_stem(score, role, sound, settings.tempo, settings.bars, lufs, inserts).samples
+        return render_stem(score, role, sound, settings.tempo, settings.bars, lufs, inserts, on_bar).samples
 
     def mix(self, stems: Sequence[Samples], settings: Settings) -> Samples:
         """All stems together, [frames, 2]."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class FakeStudio(Studio):
     def sound(self, recipe: Recipe) -> Sound:
         return Sound(recipe.part.instrument or "plain", macros_for(recipe.part.attributes))
 
-    def render(self, score: Score, recipe: Recipe, sound: Sound) -> Samples:
+    def render(self, score: Score, recipe: Recipe, sound: Sound, on_bar: Callable[[], None] | None = None) -> Samples:
         level = Dice(0, score.sha256, sound).roll() - 0.5
         return np.full((recipe.settings.frames, 2), level)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import FrozenInstanceError
 from fractions import Fraction
 from pathlib import Path
@@ -282,7 +284,7 @@ def test_progress_comes_in_order_and_a_take_is_durable_before_it_is_returned(ses
 class BrokenStudio(FakeStudio):
     """Rendering the melody fails."""
 
-    def render(self, score: Score, recipe: Recipe, sound: Sound) -> Samples:
+    def render(self, score: Score, recipe: Recipe, sound: Sound, on_bar: Callable[[], None] | None = None) -> Samples:
         if recipe.role is Role.MELODY:
             raise MemoryError
         return super().render(score, recipe, sound)
@@ -298,6 +300,38 @@ def test_a_failure_midway_changes_nothing(session: Session) -> None:
             broken.regenerate()
         assert ids(broken) == before and len(broken.takes(Role.DRUMS)) == 1
     assert sorted(file.name for file in path.rglob("*")) == files
+
+
+class EndlessStudio(FakeStudio):
+    """Rendering never ends by itself."""
+
+    def __init__(self) -> None:
+        self.started = threading.Event()
+        self.ended = threading.Event()
+
+    def render(self, score: Score, recipe: Recipe, sound: Sound, on_bar: Callable[[], None] | None = None) -> Samples:
+        assert on_bar is not None
+        self.started.set()
+        try:
+            while True:
+                on_bar()
+                time.sleep(0.001)
+        finally:
+            self.ended.set()
+
+
+def test_an_interrupt_ends_the_rendering_that_goes_on(tmp_path: Path) -> None:
+    studio = EndlessStudio()
+
+    def interrupt(progress: Progress) -> None:
+        if progress.role is Role.MELODY:
+            assert studio.started.wait(60)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Session.create(tmp_path / "night.rg", studio) as session:
+        session.generate(words(style="techno"), **SHORT, on_progress=interrupt)
+    assert studio.ended.wait(60)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_project_that_never_got_music_is_removed_when_its_block_fails(tmp_path: Path) -> None:
