@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from resonantgen.prompt.clauses import Action, Bindable, Clause, Description, Target
+from resonantgen.prompt.clause import Action, Bindable, Clause, Description, Target
 
 _JOINED = ("joins", "pause")
 

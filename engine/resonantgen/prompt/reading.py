@@ -12,7 +12,7 @@ from resonantgen.errors import BadValue, PromptError
 from resonantgen.music.notes import DrumPiece, Role
 from resonantgen.music.theory import Key, Mode
 from resonantgen.music.time import Meter
-from resonantgen.prompt.clauses import Action, Bindable, Clause, Description, Target
+from resonantgen.prompt.clause import Action, Bindable, Clause, Description, Target
 from resonantgen.prompt.intent import Change, Feel, RoleIntent, clamp
 from resonantgen.prompt.lexicon import Descriptor, FeelSense, Lexicon, MeterSense, StyleSense
 from resonantgen.prompt.quantities import MAX_TRANSPOSE_SEMITONES
