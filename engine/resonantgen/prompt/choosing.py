@@ -30,7 +30,7 @@ def choose(items: Sequence[Item], reading: Reading, guesser: Guesser, *, told: b
     unknown = [item for item in reading.unknown if item not in nonsense]
     guessed: dict[str, str] = {}
     if not told:
-        scene = " ".join(item.text for item in items if _describes(item) and item not in nonsense)
+        scene = [item.text for item in items if _describes(item) and item not in nonsense]
         guessed = _guessed(scene, unknown, reading, name.style if name else None, mood, guesser)
     return Choice(
         style=name.style if name else guessed.get("style"),
@@ -71,7 +71,12 @@ def _named_mood(reading: Reading, style: StyleSense | None, told: bool) -> str |
 
 
 def _guessed(
-    scene: str, unknown: Sequence[Item], reading: Reading, style: str | None, mood: str | None, guesser: Guesser
+    scene: Sequence[str],
+    unknown: Sequence[Item],
+    reading: Reading,
+    style: str | None,
+    mood: str | None,
+    guesser: Guesser,
 ) -> dict[str, str]:
     """The style and the mood, where no word names them, that the whole prompt calls to mind."""
     guessed: dict[str, str] = {}
@@ -81,7 +86,7 @@ def _guessed(
             guessed["style"] = found
     if mood is None and unknown:
         if style is None:
-            found = guesser.mood(scene, guessed.get("style"))
+            found = guesser.mood(" ".join(scene), guessed.get("style"))
         else:
             found = guesser.mood(" ".join(item.text for item in unknown), style, clearly=len(unknown) == 1)
         if found:
@@ -89,13 +94,15 @@ def _guessed(
     return guessed
 
 
-def _fitting_style(scene: str, has_unknown: bool, reading: Reading, mood: str | None, guesser: Guesser) -> str | None:
+def _fitting_style(
+    scene: Sequence[str], has_unknown: bool, reading: Reading, mood: str | None, guesser: Guesser
+) -> str | None:
     """A style for a prompt that names none; None if it says too little of what the music is like."""
     if reading.hinted_style:
         return reading.hinted_style
     found = None
-    if has_unknown or (reading.described and len(scene.split()) > 1):
-        found = guesser.style(scene, mood)
+    if has_unknown or (reading.described and len(scene) > 1):
+        found = guesser.style(" ".join(scene), mood)
     return found or (guesser.lexicon.moods[mood].style if mood else None)
 
 

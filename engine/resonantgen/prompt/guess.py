@@ -67,12 +67,13 @@ class Guesser:
         if len(word) < 5 or not word.isascii() or not word.isalpha() or self.embeddings.is_word(word):
             return None
         allowed = 1 if len(word) < 9 else 2
-        distances = {known: _distance(word, known, allowed) for known in self._known_words if known[0] == word[0]}
+        possible = [known for known in self._known_words if known[0] == word[0]]
+        if len(word) < 8:
+            possible = [known for known in possible if not _one_letter_differs(word, known)]
+        distances = {known: _distance(word, known, allowed) for known in possible}
         least = min(distances.values(), default=allowed + 1)
         near = [known for known, distance in distances.items() if distance == least]
-        if least > allowed or len(near) > 1 or (len(word) < 8 and _one_letter_differs(word, near[0])):
-            return None
-        return near[0]
+        return near[0] if least <= allowed and len(near) == 1 else None
 
     def descriptor(self, word: str) -> Descriptor | None:
         """The descriptor that an unknown word is most like, if it is like any.

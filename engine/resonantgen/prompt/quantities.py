@@ -44,6 +44,8 @@ _ACCIDENTALS = {"sharp": "#", "flat": "b", "#": "#", "b": "b"}
 _TONIC = re.compile(r"([a-g](?:#|b)?)(m|min|maj)?")
 _ALSO_WORDS = {"am", "fm", "em", "dm", "gm", "cm", "bm", "ebm"}  # "I am", "an fm bass"
 _BEFORE_KEY = {"in", "to", "of", "key", "into"}
+_AFTER_KEY = {PAUSE, "and", "with", "at", "for", "but", "key", "please", "instead", "now"}
+_BEFORE_MODE = {"it", "this", "that", "everything", "all", "go", "more", "track", "song", "piece", "chords", "harmony"}
 _MINOR_THINGS = {"change", "changes", "tweak", "adjustment", "detail", "edit", "fix", "difference", "lift", "role"}
 _INTERVALS = {
     "semitone": 1,
@@ -95,6 +97,18 @@ def read_quantity(tokens: Sequence[Token], at: int) -> Found | None:
     return None
 
 
+def sets_the_music(tokens: Sequence[Token], at: int) -> bool:
+    """Whether "in C", "at 124" or "in a minor key" starts at a position. Raises BadValue."""
+    if _text(tokens, at) not in ("in", "at"):
+        return False
+    for start in range(at, len(tokens)):
+        if read_quantity(tokens, start) is not None:
+            return True
+        if _text(tokens, start) not in ("in", "at", "a", "the", "key", "of"):
+            return False
+    return False
+
+
 def bare_tempo(tokens: Sequence[Token], at: int) -> Fraction | None:
     """A number that stands alone and can only be a tempo, such as the one of "uplifting trance 138"."""
     token = tokens[at]
@@ -125,6 +139,8 @@ def _integer(tokens: Sequence[Token], at: int) -> int | None:
 def _meter(tokens: Sequence[Token], at: int) -> Found | None:
     if tokens[at].kind != "meter" or tokens[at].text == "24/7":
         return None
+    if tokens[at].text.startswith("1/") and _text(tokens, at - 1) not in ("in", "meter", "time", "signature"):
+        return None  # "1/8 notes"
     length = 2 if _text(tokens, at + 1) in ("time", "feel", "meter") else 1
     return Meter.parse(tokens[at].text), length
 
@@ -255,7 +271,7 @@ def _is_article(tokens: Sequence[Token], at: int, after: int) -> bool:
 
 def _ends(tokens: Sequence[Token], at: int) -> bool:
     """Whether a phrase is over at a position."""
-    return _text(tokens, at) in (PAUSE, "and", "with", "at", "for", "but", "key") or _is_number(tokens, at)
+    return _text(tokens, at) in _AFTER_KEY or _is_number(tokens, at)
 
 
 def _check_for_impossible_key(tokens: Sequence[Token], at: int) -> None:
@@ -278,7 +294,7 @@ def _mode(tokens: Sequence[Token], at: int) -> Found | None:
     following = _text(tokens, at + length)
     if _text(tokens, at) in ("minor", "major"):
         of_music = following in ("key", "scale", "mode", "chord", "chords", "feel", "tonality")
-        announced = _text(tokens, at - 1) in {*_BEFORE_KEY, PAUSE}
+        announced = _text(tokens, at - 1) in {*_BEFORE_KEY, *_BEFORE_MODE, PAUSE}
         if not (of_music or (announced and _ends(tokens, at + length))):
             return None
     return mode, length + (following in ("key", "scale", "mode", "feel", "tonality"))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from resonantgen.prompt.lexicon import GrammarSense, Lexicon, PieceSense, RoleSense, Sense, StyleSense
-from resonantgen.prompt.quantities import Quantity, bare_tempo, read_quantity
+from resonantgen.prompt.quantities import Quantity, bare_tempo, read_quantity, sets_the_music
 from resonantgen.prompt.tokens import PAUSE, Token
 
 
@@ -81,6 +81,8 @@ def _in_context(
     following = tokens[at + 1].text if at + 1 < len(tokens) else PAUSE
     if rule.verb and before and isinstance(before[-1].meaning, RoleSense | PieceSense) and _is_told(before):
         return lexicon.phrases[(rule.verb,)]
+    if sets_the_music(tokens, at + 1):
+        return sense
     beside = lexicon.find([following])
     if following in lexicon.nouns or (beside and isinstance(beside[0], RoleSense | PieceSense | StyleSense)):
         return sense

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -21,6 +22,7 @@ from resonantgen.prompt.scan import Item, Unknown, scan
 from resonantgen.prompt.tokens import folded, tokenize
 
 MAX_PROMPT_LETTERS = 2_000
+_LONE_SURROGATES = re.compile("[\ud800-\udfff]")  # as Python reads arguments that are not UTF-8
 _FALLBACK_STYLE = "house"
 _DEGREES = ("more", "less", "slight", "strong", "too", "negations")
 
@@ -36,12 +38,14 @@ def understand(text: str, lexicon: Lexicon | None = None) -> Intent:
 
 def understand_with(guesser: Guesser, text: str) -> Intent:
     """`understand` with a guesser's lexicon and text embeddings."""
+    text = _LONE_SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
     if len(text) > MAX_PROMPT_LETTERS:
         raise PromptError(f"The prompt has {len(text):,} letters. Say it in at most {MAX_PROMPT_LETTERS:,}.")
     whole = folded(text)
     tokens = tokenize(whole)
-    if all(token.kind == "pause" for token in tokens):
-        raise PromptError('The prompt is empty. Say what you want to hear, such as "dark techno with driving bass".')
+    if all(token.kind in ("pause", "sign", "other") for token in tokens):
+        problem = "has no words" if text.strip() else "is empty"
+        raise PromptError(f'The prompt {problem}. Say what you want to hear, such as "dark techno with driving bass".')
     items = _like_known_words(scan(tokens, guesser.lexicon, guesser.spelled), guesser)
     clauses = [read_clause(lead, run) for lead, run in split(items)]
     bind(clauses)

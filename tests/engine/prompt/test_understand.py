@@ -14,7 +14,7 @@ from resonantgen.music.notes import Role
 from resonantgen.music.theory import Key, Mode
 from resonantgen.music.time import Meter
 from resonantgen.prompt import describe, intent_from_dict, intent_to_dict, suggested_style, understand
-from resonantgen.prompt.intent import Change
+from resonantgen.prompt.intent import Change, Intent, RoleIntent
 from resonantgen.prompt.lexicon import load_lexicon
 
 STYLES = (
@@ -90,6 +90,14 @@ def test_a_mood_is_found_by_its_own_name(mood: str) -> None:
         ("disco rock", "rock"),
         ("techno with a reggae bass", "techno"),
         ("techo", "techno"),
+        ("tecno", "techno"),
+        ("house at 124", "house"),
+        ("house at 124 bpm with a fat bass", "house"),
+        ("house in A at 124", "house"),
+        ("house in F minor", "house"),
+        ("house in a minor key", "house"),
+        ("house in 7/8", "house"),
+        ("techno drums with a jazz melody", "techno"),
     ],
 )
 def test_narrower_and_mixed_and_misspelt_styles(text: str, style: str) -> None:
@@ -110,6 +118,17 @@ def test_narrower_and_mixed_and_misspelt_styles(text: str, style: str) -> None:
 def test_ordinary_words_do_not_name_a_style(text: str) -> None:
     intent = understand(text)
     assert intent.style is None or "style" in intent.guessed
+
+
+@pytest.mark.parametrize("where", ["in C", "in F# minor", "in the key of A", "at 124", "at 124 bpm", "in A at 124"])
+def test_every_name_of_a_style_is_one_beside_a_key_or_a_tempo(where: str) -> None:
+    names = [name for entry in load_lexicon().styles.values() for name in (entry.id.replace("_", " "), *entry.words)]
+    lost = [name for name in names if understand(f"{name} {where}").style != understand(f"{name} track {where}").style]
+    assert lost == []
+
+
+def test_of_two_styles_the_second_is_told_to_be_left_out() -> None:
+    assert understand("techno drums with a jazz melody").not_understood == ("jazz",)
 
 
 def test_drum_and_bass_is_a_style_and_drums_and_bass_are_two_roles() -> None:
@@ -196,6 +215,11 @@ def test_words_that_are_no_keys(text: str) -> None:
         ("in a minor key", True, Mode.MINOR),
         ("in a major key", False, Mode.MAJOR),
         ("dorian funk", True, Mode.DORIAN),
+        ("make it minor", True, Mode.MINOR),
+        ("make it major", False, Mode.MAJOR),
+        ("turn it into minor", True, Mode.MINOR),
+        ("change to major", False, Mode.MAJOR),
+        ("a minor change", None, None),
         ("techno", None, None),
     ],
 )
@@ -214,10 +238,24 @@ def test_modes_without_a_tonic(text: str, minor: bool | None, mode: Mode | None)
         ("6/8 feel", Meter(6, 8)),
         ("12 / 8 blues", Meter(12, 8)),
         ("common time", Meter(4, 4)),
+        ("in six eight", Meter(6, 8)),
+        ("in three four", Meter(3, 4)),
     ],
 )
 def test_meters(text: str, meter: Meter) -> None:
-    assert understand(text).meter == meter
+    intent = understand(text)
+    assert intent.meter == meter
+    assert "style" not in intent.guessed and not intent.not_understood
+
+
+@pytest.mark.parametrize(
+    ("text", "density"), [("1/4 notes", -0.5), ("1/8 notes", 0.3), ("1/16 note hats", 0.5), ("16th notes", 0.5)]
+)
+def test_lengths_of_notes_are_no_meters(text: str, density: float) -> None:
+    intent = understand(text)
+    said = intent.by_role[Role.DRUMS].attributes if "hats" in text else intent.attributes
+    assert (intent.meter, intent.not_understood) == (None, ())
+    assert said["density"].amount == density
 
 
 @pytest.mark.parametrize(
@@ -254,7 +292,22 @@ def test_values_that_cannot_be_are_errors_as_on_the_command_line(text: str) -> N
 
 @pytest.mark.parametrize(
     "text",
-    ["", "   \n\t", "!!!", "... , ;", "x" * 2_001, "techno " * 2_000, "no drums, no bass, no chords, no melody"],
+    [
+        "",
+        "   \n\t",
+        "!!!",
+        "... , ;",
+        '"…"',
+        "''",
+        "\u200b\u200d",
+        "\x00\x07",
+        "🔥🔥",
+        "+ & -",
+        "\udce9",
+        "x" * 2_001,
+        "techno " * 2_000,
+        "no drums, no bass, no chords, no melody",
+    ],
 )
 def test_prompts_that_say_nothing_or_too_much(text: str) -> None:
     with pytest.raises(PromptError) as error:
@@ -280,6 +333,26 @@ def test_case_space_and_closing_punctuation_do_not_matter(text: str) -> None:
     plain = intent_to_dict(understand(text)) | {"text": ""}
     for variant in (text.upper(), text.title(), f"  {text}  ", text.replace(" ", "   "), f"{text}.", f"{text}!!"):
         assert intent_to_dict(understand(variant)) | {"text": ""} == plain, variant
+
+
+@pytest.mark.parametrize(
+    ("text", "roles"),
+    [
+        ("another bass", (Role.BASS,)),
+        ("new melody", (Role.MELODY,)),
+        ("different chords", (Role.HARMONY,)),
+        ("change the bass", (Role.BASS,)),
+        ("surprise me with the bass", (Role.BASS,)),
+        ("try something else for the bass", (Role.BASS,)),
+        ("a variation of the bass", (Role.BASS,)),
+        *((text, ()) for text in ("try again", "again", "another one", "something else", "surprise me", "new idea")),
+        *((text, ()) for text in ("random", "roll the dice", "once more", "next", "give me something different")),
+    ],
+)
+def test_another_idea_is_asked_for_by_naming_at_most_a_role(text: str, roles: tuple[Role, ...]) -> None:
+    intent = understand(text)
+    plain = Intent(text, roles=roles, by_role={role: RoleIntent() for role in roles})
+    assert intent_to_dict(intent) == intent_to_dict(plain)
 
 
 EXAMPLES = [
@@ -332,13 +405,25 @@ def test_any_text_gives_an_intent_or_a_one_line_error(text: str) -> None:
     check_any(text)
 
 
+@settings(max_examples=150)
+@given(st.lists(st.one_of(WORDS, st.text(st.characters(min_codepoint=0xD7F0, max_codepoint=0xE010), max_size=3))))
+def test_prompts_that_are_not_valid_unicode(words: list[str]) -> None:
+    check_any(" ".join(words)[:500])
+
+
+def test_an_argument_that_is_not_utf_8() -> None:
+    intent = understand(b"caf\xe9 techno".decode("utf-8", "surrogateescape"))
+    assert (intent.style, intent.text) == ("techno", "caf\N{REPLACEMENT CHARACTER} techno")
+
+
 def check_any(text: str) -> None:
     try:
         intent = understand(text)
     except ResonantGenError as error:
         assert str(error) and "\n" not in str(error) and len(str(error)) < 300
         return
-    assert describe(intent)
+    assert " ".join(describe(intent)).encode()
+    assert intent.text.encode()
     assert intent_from_dict(json.loads(json.dumps(intent_to_dict(intent)))) == intent
     for changes in (intent.attributes, *(role.attributes for role in intent.by_role.values())):
         assert all(-1 <= change.amount <= 1 for change in changes.values())
