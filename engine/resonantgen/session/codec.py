@@ -34,10 +34,18 @@ def encode(value: object) -> str:
     return _ENCODER.encode(value).decode()
 
 
-def decode(text: str, kind: type[T]) -> T:
-    """Raises ProjectDamaged for text that is no such value."""
+def decode(text: str, kind: type[T], source: str = "The project's database") -> T:
+    """Raises ProjectDamaged, about `source`, for text that `encode` does not give for any such value.
+
+    So fields that are missing or unknown are damage, too, though msgspec would take the default or ignore them.
+    """
     try:
-        return msgspec.json.decode(text, type=kind, dec_hook=_decode_special)
-    except (msgspec.MsgspecError, AssertionError, TypeError, ArithmeticError) as error:
+        value = msgspec.json.decode(text, type=kind, dec_hook=_decode_special)
+        if encode(value) != text:
+            raise ValueError("fields are missing or unknown")
+    except (ValueError, AssertionError, TypeError, ArithmeticError, RecursionError) as error:
         detail = str(error).splitlines()[0][:200] if str(error) else "impossible value"
-        raise ProjectDamaged(f"The project's database holds a damaged {kind.__name__.lower()} ({detail}).") from None
+        raise ProjectDamaged(
+            f"{source} holds a damaged {kind.__name__.lower()} ({detail}). Restore it from a backup."
+        ) from None
+    return value

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -24,10 +23,11 @@ from resonantgen.music.theory import Key, Progression
 from resonantgen.music.time import Meter
 from resonantgen.prompt.intent import Intent
 from resonantgen.session import history
+from resonantgen.session.folder import has_database
 from resonantgen.session.jobs import NEW_SEEDS, Job, Standing, generation, parse_role, regeneration
 from resonantgen.session.produce import OnProgress, compose, make_takes, no_progress, render_wav
 from resonantgen.session.settings import Options
-from resonantgen.session.store import Store, has_database
+from resonantgen.session.store import Store
 from resonantgen.session.studio import Studio
 from resonantgen.session.values import Project, Result, Revision, Settings, Take
 
@@ -86,10 +86,11 @@ class Session:
     def create(cls, path: str | Path, studio: Studio | None = None) -> Session:
         """Make a new project and open it for writing.
 
-        Leaving its `with` block by an exception before anything was generated removes the project again.
+        Leaving its `with` block by an exception before anything was generated removes the project again, but not a
+        folder that was there before.
         Raises ProjectError if something is there already, StorageError.
         """
-        return cls(Store.create(Path(path)), studio, new=True)
+        return cls(Store.create(_project_path(path)), studio, new=True)
 
     @classmethod
     def open(cls, path: str | Path, *, readonly: bool = False, studio: Studio | None = None) -> Session:
@@ -97,14 +98,19 @@ class Session:
 
         Raises ProjectNotFound, NotAProject, ProjectTooNew, ProjectBusy, ProjectDamaged, StorageError.
         """
-        return cls(Store.open(Path(path), readonly), studio)
+        return cls(Store.open(_project_path(path), readonly), studio)
 
     @classmethod
     def open_or_create(cls, path: str | Path, studio: Studio | None = None) -> Session:
         """`open` if there is a project, otherwise `create`."""
-        if has_database(Path(path)):
-            return cls.open(path, studio=studio)
-        return cls.create(path, studio)
+        path = _project_path(path)
+        if not has_database(path):
+            try:
+                return cls.create(path, studio)
+            except ProjectError:
+                if not has_database(path):  # otherwise another process has just made it
+                    raise
+        return cls.open(path, studio=studio)
 
     def close(self) -> None:
         self._store.close()
@@ -115,9 +121,10 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
         if error is not None and self._new and self._project.settings is None:
-            shutil.rmtree(self.path, ignore_errors=True)
+            self._store.discard()
+        else:
+            self.close()
 
     # -- where the session stands -------------------------------------------------------------------------------------
 
@@ -330,6 +337,12 @@ class Session:
     def _require_writer(self) -> None:
         if self.readonly:
             raise ProjectError(f"{self.path} was opened for reading only. Open it without readonly to change it.")
+
+
+def _project_path(path: str | Path) -> Path:
+    if not str(path).strip():
+        raise BadValue("A project's name cannot be empty. Give a folder, such as night.rg.")
+    return Path(path)
 
 
 def _understand(prompt: str) -> Intent:

@@ -6,7 +6,7 @@
 
 Audio is on the disk before the database refers to it, and each command is one transaction, so a process that is killed
 at any instant leaves the project as it was before the command or after it. Files that no take refers to are what a
-killed command left: the next writer removes them. One thread owns a Store.
+killed command left: the next writer removes them, unless anything else looks damaged. One thread owns a Store.
 """
 
 from __future__ import annotations
@@ -19,46 +19,30 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from resonantgen.errors import (
-    NotAProject,
-    ProjectBusy,
-    ProjectDamaged,
-    ProjectError,
-    ProjectNotFound,
-    ProjectTooNew,
-    StorageError,
-)
+from resonantgen.errors import ProjectDamaged, StorageError
 from resonantgen.music.notes import Role
 from resonantgen.session import codec
-from resonantgen.session.files import (
-    TEMPORARY_SUFFIX,
-    remove_abandoned,
-    staged_folder,
-    storage_errors,
-    sync_folder,
-    write_file,
+from resonantgen.session.files import TEMPORARY_SUFFIX, remove_abandoned, storage_errors, write_file
+from resonantgen.session.folder import (
+    AUDIO,
+    DATABASE,
+    LOCK,
+    PID,
+    STAGED_INSIDE,
+    check_is_project,
+    lock_project,
+    make_audio_folder,
+    make_project,
+    staged_name,
 )
 from resonantgen.session.values import Project, Revision, Take
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-SCHEMA_VERSION = 1
-APPLICATION_ID = 0x52474E31  # "RGN1": marks the database file as ours
-DATABASE, AUDIO, LOCK, PID = "project.db", "audio", "project.lock", "writer.pid"
-
-_SCHEMA = f"""
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {SCHEMA_VERSION};
-CREATE TABLE project (only INTEGER PRIMARY KEY CHECK (only = 1), body TEXT NOT NULL) STRICT;
-CREATE TABLE take (
-    id TEXT PRIMARY KEY, role TEXT NOT NULL, number INTEGER NOT NULL, audio_sha256 TEXT NOT NULL, body TEXT NOT NULL,
-    UNIQUE (role, number)
-) STRICT;
-CREATE TABLE revision (number INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
-"""
+T = TypeVar("T")
 
 
 class Store:
@@ -68,24 +52,17 @@ class Store:
         self.path = path
         self._database = database
         self._lock = lock
+        self._folder_was_there = True
 
     @classmethod
     def create(cls, path: Path) -> Store:
         """Make an empty project and open it for writing. Raises ProjectError if something is there already."""
-        refuse_existing(path)
-        with storage_errors(path), staged_folder(path.parent, _staged(path)) as folder:
-            (folder / AUDIO).mkdir()
-            with closing(sqlite3.connect(folder / DATABASE)) as database:
-                database.execute("PRAGMA journal_mode = WAL")
-                database.executescript(_SCHEMA)
-                database.execute("INSERT INTO project VALUES (1, ?)", (codec.encode(Project()),))
-                database.commit()
-            sync_folder(folder)
-            if path.exists():
-                path.rmdir()  # `refuse_existing` found it empty; Windows does not rename over a folder
-            folder.rename(path)
-            sync_folder(path.parent)
-        return cls.open(path)
+        with storage_errors(path):
+            was_there = path.is_dir()
+        make_project(path)
+        store = cls.open(path)
+        store._folder_was_there = was_there
+        return store
 
     @classmethod
     def open(cls, path: Path, readonly: bool = False) -> Store:
@@ -94,13 +71,13 @@ class Store:
         if readonly:
             return cls(path, _connect_reader(path), None)
         with storage_errors(path):
-            lock = _lock(path)
+            lock = lock_project(path)
             try:
                 database = sqlite3.connect(path / DATABASE, timeout=10, isolation_level=None)
                 store = cls(path, database, lock)
                 try:
                     database.execute("PRAGMA synchronous = FULL")
-                    (path / AUDIO).mkdir(exist_ok=True)  # if it was deleted, what is missing is said take by take
+                    make_audio_folder(path)
                     store.remove_leftovers()
                 except BaseException:
                     database.close()
@@ -119,19 +96,33 @@ class Store:
         if self._lock is not None:
             self._lock.release()
 
+    def discard(self) -> None:
+        """Close the project and remove it from the disk. A folder that was there before it was made stays, empty."""
+        self._database.close()
+        with suppress(OSError):
+            for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", PID):
+                (self.path / name).unlink(missing_ok=True)
+            shutil.rmtree(self.path / AUDIO)
+        if self._lock is not None:  # only now, so that nobody has begun to write what is removed
+            self._lock.release()
+        with suppress(OSError):
+            (self.path / LOCK).unlink(missing_ok=True)
+            if not self._folder_was_there:
+                self.path.rmdir()
+
     # -- what happened ------------------------------------------------------------------------------------------------
 
     def project(self) -> Project:
         row = self._one("SELECT body FROM project")
         if row is None:
             raise ProjectDamaged(f"The database of {self.path} is empty. Restore the folder from a backup.")
-        return codec.decode(row, Project)
+        return self._decode(row, Project)
 
     def take(self, take_id: str) -> Take:
         row = self._one("SELECT body FROM take WHERE id = ?", take_id)
         if row is None:
             raise ProjectDamaged(f"{self.path} has lost its take {take_id}. Restore the folder from a backup.")
-        return codec.decode(row, Take)
+        return self._decode(row, Take)
 
     def take_ids(self, role: Role) -> list[str]:
         """Every take that a track ever had, oldest first."""
@@ -142,16 +133,16 @@ class Store:
 
     def revision(self, number: int) -> Revision | None:
         row = self._one("SELECT body FROM revision WHERE number = ?", number)
-        return None if row is None else codec.decode(row, Revision)
+        return None if row is None else self._decode(row, Revision)
 
     def revisions(self, up_to: int) -> list[Revision]:
         """Oldest first."""
         rows = self._all("SELECT body FROM revision WHERE number <= ? ORDER BY number", up_to)
-        return [codec.decode(row, Revision) for row in rows]
+        return [self._decode(row, Revision) for row in rows]
 
     def commit(self, project: Project, revision: Revision | None = None, takes: Sequence[Take] = ()) -> None:
         """Make a command's outcome durable, all of it or nothing. A new revision replaces those that were undone."""
-        with storage_errors(self.path), self._transaction():
+        with self._storage_errors(), self._transaction():
             for take in takes:
                 row = (take.id, take.role.value, take.number, take.audio_sha256, codec.encode(take))
                 self._database.execute("INSERT INTO take VALUES (?, ?, ?, ?, ?)", row)
@@ -173,13 +164,29 @@ class Store:
             raise
 
     def _one(self, query: str, *values: object) -> str | None:
-        with storage_errors(self.path):
+        with self._storage_errors():
             row = self._database.execute(query, values).fetchone()
         return None if row is None else str(row[0])
 
     def _all(self, query: str, *values: object) -> list[str]:
-        with storage_errors(self.path):
+        with self._storage_errors():
             return [str(row[0]) for row in self._database.execute(query, values)]
+
+    def _decode(self, text: str, kind: type[T]) -> T:
+        return codec.decode(text, kind, f"The database of {self.path}")
+
+    @contextmanager
+    def _storage_errors(self) -> Iterator[None]:
+        """As `storage_errors`, and says so if the whole folder is gone."""
+        try:
+            with storage_errors(self.path):
+                yield
+        except StorageError:
+            if self.path.exists():
+                raise
+            raise StorageError(
+                f"{self.path} was removed or renamed while it was in use. Open it where it is."
+            ) from None
 
     # -- audio --------------------------------------------------------------------------------------------------------
 
@@ -190,7 +197,7 @@ class Store:
         """Store a WAV file durably, and give its hash. Until a take refers to it, it is a leftover."""
         sha256 = hashlib.sha256(data).hexdigest()
         path = self.audio_path(sha256)
-        with storage_errors(self.path):
+        with self._storage_errors():
             if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
                 return sha256
             write_file(path, data)
@@ -211,85 +218,46 @@ class Store:
         return data
 
     def remove_leftovers(self) -> None:
-        """Remove what a failed or killed command wrote: temporary files, and audio that no take refers to."""
-        remove_abandoned(self.path.parent, _staged(self.path))
+        """Remove what a failed or killed command wrote: temporary files, and audio that no take refers to.
+
+        Audio is only removed if there is no more of it than one command writes and the database is sound: otherwise
+        the takes that refer to it may be what was lost.
+        """
+        remove_abandoned(self.path.parent, staged_name(self.path))
+        remove_abandoned(self.path, STAGED_INSIDE)
         referred = {f"{sha256}.wav" for sha256 in self._all("SELECT DISTINCT audio_sha256 FROM take")}
-        with storage_errors(self.path):
-            files = [*self.path.glob(f".*{TEMPORARY_SUFFIX}"), *(self.path / AUDIO).iterdir()]
-        for file in files:
-            ours = file.name.endswith(TEMPORARY_SUFFIX) or (file.suffix == ".wav" and len(file.stem) == 64)
-            if ours and file.name not in referred:
-                with suppress(OSError):
-                    file.unlink()
+        with self._storage_errors():
+            files = list((self.path / AUDIO).iterdir())
+            leftovers = [file for file in files if file.name.endswith(TEMPORARY_SUFFIX)]
+            audio = [file for file in files if file.suffix == ".wav" and len(file.stem) == 64]
+        unreferred = [file for file in audio if file.name not in referred]
+        if 0 < len(unreferred) <= len(Role) and self._is_sound():
+            leftovers += unreferred
+        for file in leftovers:
+            with suppress(OSError):
+                file.unlink()
 
-
-def _staged(path: Path) -> str:
-    """How the folder is called in which a new project is prepared, up to what makes it unique."""
-    return f".{path.name}.new-"
-
-
-def has_database(path: Path) -> bool:
-    """Whether a folder has a project's database in it. Raises StorageError where that cannot be seen."""
-    with storage_errors(path):
-        return (path / DATABASE).exists()
-
-
-def refuse_existing(path: Path) -> None:
-    """Raises ProjectError unless a new project can be made at `path`: nothing is there, or an empty folder."""
-    if has_database(path):
-        raise ProjectError(f"{path} is a project already. Open it, or choose another name.")
-    with storage_errors(path):
-        if path.is_dir():
-            if any(path.iterdir()):
-                raise NotAProject(f"{path} is a folder with other things in it. Choose another name for the project.")
-        elif path.exists() or path.is_symlink():
-            raise NotAProject(f"{path} is a file. Choose another name for the project.")
-        elif not path.parent.is_dir():
-            raise StorageError(f"{path} cannot be made: the folder {path.parent} does not exist. Make it first.")
-
-
-def check_is_project(path: Path) -> None:
-    """Look at the database's header without opening it, so that a refusal leaves no trace.
-
-    Raises ProjectNotFound, NotAProject, ProjectTooNew or StorageError.
-    """
-    with storage_errors(path):
-        if not path.exists():
-            raise ProjectNotFound(
-                f'There is no project {path}. Make it with: resonantgen generate "…" --project {path}'
-            )
-        if not path.is_dir() or not (path / DATABASE).is_file():
-            raise NotAProject(f"{path} is no ResonantGen project. A project is a folder that ResonantGen made.")
-        with (path / DATABASE).open("rb") as file:
-            header = file.read(100)
-    # https://sqlite.org/fileformat2.html: user version at byte 60, application id at byte 68, big-endian.
-    if header[:16] != b"SQLite format 3\0" or int.from_bytes(header[68:72]) != APPLICATION_ID:
-        raise NotAProject(f"{path} is no ResonantGen project: its {DATABASE} is something else, or is damaged.")
-    version = int.from_bytes(header[60:64])
-    if version > SCHEMA_VERSION:
-        raise ProjectTooNew(
-            f"{path} was made by a newer ResonantGen (format {version}, this one knows {SCHEMA_VERSION}). "
-            "Update with: pip install --upgrade resonantgen"
+    def _is_sound(self) -> bool:
+        """Whether the database is whole, all that it refers to is in it, and every value can be read."""
+        try:
+            if self._one("PRAGMA quick_check") != "ok":
+                return False
+            project = self.project()
+            revisions = self.revisions(up_to=project.revision)
+            takes = {role: [self.take(take_id) for take_id in self.take_ids(role)] for role in Role}
+            hashes = self._all("SELECT audio_sha256 FROM take")
+        except ProjectDamaged:
+            return False
+        made = [take for role in Role for take in takes[role]]
+        states = project.tracks.values()
+        referred = {take for state in states for take in (state.take, *state.past, *state.future)} - {None}
+        # Takes and revisions are numbered from 1 without gaps, and takes are never deleted.
+        return (
+            referred <= {take.id for take in made}
+            and all([take.number for take in takes[role]] == list(range(1, len(takes[role]) + 1)) for role in Role)
+            and sorted(take.audio_sha256 for take in made) == sorted(hashes)
+            and [revision.number for revision in revisions] == list(range(1, project.revision + 1))
         )
-
-
-def _lock(path: Path) -> BaseFileLock:
-    """Become the project's writer. Raises ProjectBusy."""
-    from filelock import FileLock, Timeout  # imported here: readers do without it
-
-    lock = FileLock(path / LOCK, timeout=0, thread_local=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        with suppress(OSError, ValueError):  # it may not be there yet, or hold anything
-            pid = (path / PID).read_text(encoding="ascii").strip()
-            raise ProjectBusy(
-                f"{path} is being written by another process (pid {pid}). Wait until it is done, or stop it."
-            ) from None
-        raise ProjectBusy(f"{path} is being written by another process. Wait until it is done.") from None
-    with suppress(OSError):  # only the error message of others needs it
-        (path / PID).write_text(f"{os.getpid()}\n", encoding="ascii")
-    return lock
 
 
 def _connect_reader(path: Path) -> sqlite3.Connection:

@@ -67,6 +67,8 @@ def test_projects_and_revisions_come_back_as_they_were() -> None:
         ('"numerator":7', '"numerator":70'),
         ('"m7b5"', '"blue"'),
         ("}", ""),
+        ('"transpose_semitones":-12', '"transpose":-12'),
+        ('"number":1,', '"number":1,"unknown":1,'),
     ],
 )
 def test_damaged_text_is_an_error_of_ours(good: str, bad: str) -> None:
@@ -75,3 +77,9 @@ def test_damaged_text_is_an_error_of_ours(good: str, bad: str) -> None:
     with pytest.raises(ProjectDamaged) as error:
         codec.decode(text.replace(good, bad), Take)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ['{"a":1}', "{}", "[]", "null", "[" * 100_000])
+def test_other_text_is_no_empty_project(text: str) -> None:
+    with pytest.raises(ProjectDamaged, match=r"holds a damaged project .* backup"):
+        codec.decode(text, Project)

@@ -13,6 +13,7 @@ import pytest
 
 from engine.session.fakes import SHORT, FakeStudio, words
 from resonantgen.errors import (
+    BadValue,
     NotAProject,
     ProjectBusy,
     ProjectDamaged,
@@ -23,8 +24,10 @@ from resonantgen.errors import (
     StorageError,
 )
 from resonantgen.music.notes import Role
+from resonantgen.session import folder
+from resonantgen.session.folder import APPLICATION_ID, SCHEMA_VERSION
 from resonantgen.session.session import Session
-from resonantgen.session.store import APPLICATION_ID, SCHEMA_VERSION, Store
+from resonantgen.session.store import Store
 
 
 @pytest.fixture
@@ -239,6 +242,144 @@ def test_storing_audio_again_repairs_it(project: Path) -> None:
     assert store.add_audio(b"sound") == sha256
     assert store.audio_path(sha256).read_bytes() == b"sound"
     store.close()
+
+
+def change_database(project: Path, *statements: str) -> None:
+    database = sqlite3.connect(project / "project.db")
+    for statement in statements:
+        database.execute(statement)
+    database.commit()
+    database.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        """UPDATE project SET body = '{"a":1}'""",
+        "DELETE FROM take WHERE id = 'bass-1'",
+        "UPDATE take SET audio_sha256 = 'x' WHERE id = 'bass-1'",
+        "UPDATE take SET body = replace(body, 'bass-1', 'bass-2') WHERE id = 'bass-1'",
+        "DELETE FROM revision",
+        "DELETE FROM take WHERE id <> 'bass-1'",
+    ],
+)
+def test_a_damaged_database_costs_no_audio(project: Path, damage: str) -> None:
+    audio = content(project / "audio")
+    assert len(audio) == 4
+    change_database(project, damage)
+    try:
+        Session.open(project).close()
+    except ProjectDamaged as error:
+        assert str(project) in str(error) and "backup" in str(error)
+    assert content(project / "audio") == audio
+
+
+def test_an_empty_database_beside_much_audio_costs_none(project: Path) -> None:
+    """Such as one that was put there by hand: a command that was killed leaves at most one file a track."""
+    with Session.open(project, studio=FakeStudio()) as session:
+        session.regenerate()
+    audio = content(project / "audio")
+    other = Session.create(project.with_name("other.rg"))
+    other.close()
+    for file in project.glob("project.db*"):
+        file.unlink()
+    shutil.copy(other.path / "project.db", project / "project.db")
+    Session.open(project).close()
+    assert content(project / "audio") == audio
+
+
+def test_a_project_that_is_removed_while_it_is_open_is_an_error_of_ours(project: Path) -> None:
+    with Session.open(project, studio=FakeStudio()) as session:
+        shutil.rmtree(project)
+        with pytest.raises(StorageError, match="was removed or renamed while it was in use"):
+            session.regenerate()
+
+
+def test_a_new_project_that_is_removed_while_it_is_made_is_an_error_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="was removed"), Session.create(tmp_path / "n.rg", FakeStudio()) as session:
+        session.generate(words(style="techno"), **SHORT, on_progress=lambda _: shutil.rmtree(session.path, True))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_failed_generation_leaves_an_empty_folder_as_it_was(tmp_path: Path, linked: bool) -> None:
+    real = path = tmp_path / "night.rg"
+    real.mkdir(mode=0o700)
+    if linked:
+        path = tmp_path / "link.rg"
+        path.symlink_to(real)
+    before = real.stat()
+    with pytest.raises(BadValue), Session.create(path, FakeStudio()) as session:
+        assert (real / "project.db").exists()
+        session.generate(words(style="techno"), bars=0)
+    after = real.stat()
+    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode) and path.is_dir()
+    assert list(real.iterdir()) == []
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
+    """Let another process act when the next new project is half made."""
+    write = folder._write_database
+
+    def write_and_act(staged: Path) -> None:
+        write(staged)
+        monkeypatch.setattr(folder, "_write_database", write)
+        act()
+
+    monkeypatch.setattr(folder, "_write_database", write_and_act)
+
+
+def test_of_two_that_make_a_project_at_once_the_later_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "night.rg"
+    meanwhile(monkeypatch, lambda: Session.create(path).close())
+    with pytest.raises(ProjectError, match="is a project already"):
+        Session.create(path)
+    shutil.rmtree(path)
+    meanwhile(monkeypatch, lambda: Session.create(path).close())
+    Session.open_or_create(path).close()
+    shutil.rmtree(path)
+    others: list[Session] = []
+    meanwhile(monkeypatch, lambda: others.append(Session.create(path)))
+    with pytest.raises(ProjectBusy, match=f"pid {os.getpid()}"):
+        Session.open_or_create(path)
+    others[0].close()
+
+
+def test_of_two_that_make_a_project_in_one_folder_the_later_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        with pytest.raises(ProjectBusy, match=f"pid {os.getpid()}"):
+            Session.create(tmp_path)
+
+    meanwhile(monkeypatch, refuse)
+    Session.create(tmp_path).close()
+
+
+@pytest.mark.parametrize("attempt", [Session.open, Session.create, Session.open_or_create])
+@pytest.mark.parametrize("name", ["", "  "])
+def test_an_empty_name_is_refused(attempt: Callable[[str], Session], name: str) -> None:
+    with pytest.raises(BadValue, match="cannot be empty"):
+        attempt(name)
+
+
+@pytest.mark.parametrize("attempt", [Session.open, Session.create, Session.open_or_create])
+def test_a_link_to_nothing_is_called_one(tmp_path: Path, attempt: Callable[[Path], Session]) -> None:
+    (tmp_path / "night.rg").symlink_to(tmp_path / "gone")
+    with pytest.raises(ProjectError, match=r"is a link to .*gone, which does not exist"):
+        attempt(tmp_path / "night.rg")
+
+
+def test_a_file_in_place_of_the_audio_folder(project: Path) -> None:
+    shutil.rmtree(project / "audio")
+    (project / "audio").write_text("x")
+    assert "audio is no folder" in refused(project, ProjectDamaged)
+
+
+def test_a_damaged_value_is_told_with_the_project_and_a_remedy(project: Path) -> None:
+    change_database(project, "UPDATE project SET body = substr(body, 1, 20)")
+    message = refused(project, ProjectDamaged)
+    assert "damaged project" in message and "Restore it from a backup" in message
 
 
 def test_a_project_can_be_moved(project: Path, tmp_path: Path) -> None:
