@@ -7,6 +7,7 @@ It knows plain values only (lanes, a tempo map, chord names), nothing of session
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from resonantgen.errors import BadValue, StorageError, quoted
 from resonantgen.music.notes import DrumPiece, Note, Role, Score
 from resonantgen.music.theory import SHARPS, Key
 from resonantgen.music.time import TempoMap
@@ -128,11 +130,19 @@ def draw_session(
 
 
 def save_picture(path: Path, picture: Image.Image) -> None:
-    """Write a PNG, whole or not at all. Raises StorageError."""
-    data = BytesIO()
-    picture.save(data, format="PNG", optimize=True)
+    """Write a PNG, whole or not at all, also over an earlier file. A link's target is written, not the link.
+
+    Raises BadValue for a name that is none of a PNG, StorageError for a folder, a device and the like.
+    """
+    if path.suffix.lower() != ".png":
+        raise BadValue(f"{quoted(str(path))} is no name for a picture. Give a file that ends in .png.")
     with storage_errors(path):
-        write_file(path, data.getvalue())
+        target = Path(os.path.realpath(path))
+        if not target.is_file() and (target.exists() or target.is_symlink()):  # a link still: it leads to itself
+            raise StorageError(f"{path} is not a file that can be replaced. Choose another name for the picture.")
+        data = BytesIO()
+        picture.save(data, format="PNG", optimize=True)
+        write_file(target, data.getvalue())
 
 
 def layout(lanes: Sequence[Lane], tempo: TempoMap, bars: int, width_px: int = 1600) -> tuple[Grid, list[LaneBox]]:

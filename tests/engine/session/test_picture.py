@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from resonantgen.errors import StorageError
+from resonantgen.errors import BadValue, StorageError
 from resonantgen.music.notes import DrumPiece, Note, Role, Score
 from resonantgen.music.theory import Key, Mode
 from resonantgen.music.time import Meter, TempoMap
@@ -271,3 +272,36 @@ def test_long_text_is_shortened_to_fit() -> None:
     assert fit_text(text, 14, 1_000) == text
     short = fit_text(text, 14, 100)
     assert short.endswith("…") and text.startswith(short[:-1]) and text_width(short, 14) <= 100
+
+
+PIXEL = Image.new("RGB", (1, 1))
+
+
+@pytest.mark.parametrize("name", ["", ".", "night", "night.wav", "night.png.txt"])
+def test_a_picture_is_only_written_to_a_png(name: str) -> None:
+    with pytest.raises(BadValue, match=r"ends in \.png"):
+        save_picture(Path(name), PIXEL)
+
+
+def test_a_picture_replaces_nothing_but_files(tmp_path: Path) -> None:
+    (tmp_path / "folder.png").mkdir()
+    obstacles = [tmp_path / "folder.png"]
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.png")
+        (tmp_path / "link.png").symlink_to("/dev/null")
+        (tmp_path / "loop.png").symlink_to("loop.png")
+        obstacles += [tmp_path / "pipe.png", tmp_path / "link.png", tmp_path / "loop.png"]
+    for path in obstacles:
+        before = path.lstat()
+        with pytest.raises(StorageError, match="not a file that can be replaced"):
+            save_picture(path, PIXEL)
+        assert path.lstat() == before
+
+
+def test_a_picture_is_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real.png").write_bytes(b"earlier")
+    (tmp_path / "link.png").symlink_to("real.png")
+    save_picture(tmp_path / "link.png", PIXEL)
+    assert (tmp_path / "link.png").is_symlink()
+    with Image.open(tmp_path / "real.png") as picture:
+        assert picture.size == (1, 1)
