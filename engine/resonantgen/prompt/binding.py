@@ -13,9 +13,12 @@ _JOINED = ("joins", "pause")
 
 def bind(clauses: Sequence[Clause]) -> None:
     """Complete the clauses in place, each rule over all of them."""
+    _rest_is_removed(clauses)
     _actions_continue(clauses)
+    _only_reaches_back(clauses)
     _descriptions_wait_for_a_role(clauses)
     _targets_wait_for_a_description(clauses)
+    _descriptions_find_their_own_role(clauses)
     _descriptions_continue(clauses)
 
 
@@ -35,6 +38,29 @@ def _actions_continue(clauses: Sequence[Clause]) -> None:
         for index in range(start + 1, run + 1):
             action = clause.targets[-1].action
             clauses[index].targets = [replace(target, action=action) for target in clauses[index].targets]
+
+
+def _rest_is_removed(clauses: Sequence[Clause]) -> None:
+    """ "keep the drums, remove everything else"."""
+    for index, clause in enumerate(clauses):
+        if clause.clears and not clause.targets:
+            for earlier in clauses[:index]:
+                earlier.targets = [
+                    replace(target, action=Action.SPARE) if target.action is Action.KEEP else target
+                    for target in earlier.targets
+                ]
+
+
+def _only_reaches_back(clauses: Sequence[Clause]) -> None:
+    """ "drums and bass only", "kick, snare and hats only"."""
+    for index, clause in enumerate(clauses):
+        while clause.only_after and clause.lead in _JOINED and index > 0:
+            before = clauses[index - 1]
+            plain = before.only_targets and all(t.action in (Action.CHANGE, Action.KEEP) for t in before.targets)
+            if not plain or before.told:
+                break
+            before.targets = [replace(target, action=Action.ONLY) for target in before.targets]
+            index, clause.only_after, before.only_after, clause = index - 1, False, True, before
 
 
 def _descriptions_wait_for_a_role(clauses: Sequence[Clause]) -> None:
@@ -61,6 +87,17 @@ def _targets_wait_for_a_description(clauses: Sequence[Clause]) -> None:
             earlier.bound = [(target, what) for target in earlier.targets for what in shared]
             if earlier.lead not in _JOINED:
                 break
+
+
+def _descriptions_find_their_own_role(clauses: Sequence[Clause]) -> None:
+    """ "no fills": fewer of the drums'."""
+    for clause in clauses:
+        for what in [what for what in clause.free if isinstance(what, Description)]:
+            if what.sense.role is not None:
+                target = Target(what.sense.role, what.item)
+                clause.free.remove(what)
+                clause.targets.append(target)
+                clause.bound.append((target, what))
 
 
 def _descriptions_continue(clauses: Sequence[Clause]) -> None:

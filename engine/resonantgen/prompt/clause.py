@@ -20,7 +20,8 @@ class Action(Enum):
     CHANGE = auto()
     REMOVE = auto()
     KEEP = auto()
-    ONLY = auto()
+    ONLY = auto()  # the other roles are to go
+    SPARE = auto()  # the other roles are to go, and this one stays as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +82,14 @@ class Clause:
     article: bool = False  # it starts with "a" or "the"
     everything: bool = False  # it names the whole piece: "it", "everything"
     pronoun: bool = False  # it does so by "it" or "them", which may mean a role named just before
+    only_after: bool = False  # it ends like "drums only"
+    clears: bool = False  # it removes everything, or the rest
     predicate: bool = False  # its descriptions follow its target: "the bass darker"
 
     @property
     def only_targets(self) -> bool:
-        return bool(self.targets) and not (self.bound or self.free or self.styles or self.speeds or self.unknown)
+        said = self.bound or self.free or self.styles or self.speeds or self.unknown or self.lost
+        return bool(self.targets) and not said
 
     @property
     def only_free(self) -> bool:

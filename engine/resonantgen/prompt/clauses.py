@@ -28,6 +28,8 @@ from resonantgen.prompt.quantities import Interval
 from resonantgen.prompt.scan import Item, Pause, Unknown
 
 _SLIGHT, _PLAIN, _STRONG = 0.5, 1.0, 1.6
+_FORBIDDING = ("don't", "dont", "do not", "don't make", "dont make", "do not make")
+_OF_VOLUME = ("turn up", "turn up the", "turn down", "crank", "crank up")
 _MOVING = ("up", "down", "transpose")
 _BY_AN_OCTAVE = ("higher", "lower", "too high", "too low")
 _AMOUNT_OF_SOUND = Descriptor({"density": 0.4, "energy": 0.3})  # "more bass", "less drums"
@@ -79,6 +81,8 @@ class _ClauseReader:
         self.waiting: list[Bindable] = []
         self.verb_direction = 0  # "raise", "lower", "transpose"
         self.nothing_yet = True
+        self.volume: list[Item] = []  # "turn down", which nothing can be done about but for an attribute
+        self.forbidden = False  # "don't make the bass …": all that follows must not be
 
     def read(self) -> Clause:
         for index, item in enumerate(self.items):
@@ -103,7 +107,7 @@ class _ClauseReader:
                     self.clause.unknown.append(item)
                 case _:
                     self.clause.quantities.append(item)
-            self.modifiers = _Modifiers()
+            self.modifiers = _Modifiers(negated=self.forbidden)
             self.nothing_yet = False
         self._finish()
         return self.clause
@@ -111,11 +115,9 @@ class _ClauseReader:
     def _grammar(self, kind: str, item: Item) -> None:
         modifiers = self.modifiers
         match kind:
-            case "more" | "add":
-                modifiers.direction = 1
-                self.clause.told = True
-            case "less":
-                modifiers.direction = -1
+            case "more" | "add" | "less":
+                modifiers.direction = -1 if kind == "less" else 1
+                self.volume = [item] if item.text in _OF_VOLUME else self.volume
                 self.clause.told = True
             case "slight":
                 modifiers.degree = _SLIGHT
@@ -125,31 +127,59 @@ class _ClauseReader:
                 modifiers.too = True
             case "negations":
                 modifiers.negated = True
+                self.forbidden |= item.text in _FORBIDDING
+            case "remove" if self.forbidden:  # "don't remove the drums"
+                self.action = Action.KEEP
             case "remove":
                 modifiers.removed = True
                 self.action = Action.REMOVE
                 self.verb_direction = -1 if item.text == "drop" else self.verb_direction
+            case "removed":
+                self._removed()
             case "keep":
-                self.action = Action.KEEP
+                self._keep(item)
             case "only":
                 self._only()
             case "enough":
                 self._enough()
             case "everything":
                 self.clause.everything = True
+                self.clause.clears |= self.action is Action.REMOVE and item.text not in ("it", "them")
                 self.clause.pronoun |= item.text in ("it", "them")
             case "edit_verbs" | "replace":
                 self.clause.told = True
             case "up" | "down" | "transpose":
                 self._direction(-1 if kind == "down" else 1, item)
+            case "ignored" if item.text == "just" and self._is_before_a_target():
+                self._only()
             case "ignored" if self.nothing_yet and item.text in ("a", "an", "the"):
                 self.clause.article = True
             case "unsupported":
                 self.clause.lost.append(item)
 
+    def _keep(self, item: Item) -> None:
+        """ "keep the drums", and "remove everything but the drums", which takes the others out."""
+        others = self.clause.everything or item.text in ("everything but", "all but")
+        spares = others and self.action is Action.REMOVE and not self.clause.targets
+        self.action = Action.SPARE if spares else Action.KEEP
+
+    def _removed(self) -> None:
+        """ "the bass removed", and "everything except the bass removed"."""
+        changed = {Action.CHANGE: Action.REMOVE, Action.KEEP: Action.SPARE if self.clause.everything else Action.KEEP}
+        targets = self.clause.targets
+        self.clause.targets = [replace(target, action=changed.get(target.action, target.action)) for target in targets]
+
+    def _is_before_a_target(self) -> bool:
+        """Whether nothing but an article stands before the next target."""
+        following = [item for item in self.items[self.index + 1 :] if item.text not in ("a", "an", "the")]
+        return bool(following) and isinstance(following[0].meaning, RoleSense | PieceSense | InstrumentSense)
+
     def _direction(self, direction: int, item: Item) -> None:
         """A word that moves pitch, or an attribute; "higher" and "lower" beside a role alone move it by an octave."""
         self.verb_direction = direction
+        if item.text in ("up", "down"):
+            self.volume += [verb for verb in self.items[: self.index] if verb.text == "turn"][:1]
+            self.volume += [item] if self.volume else []
         if item.text in _BY_AN_OCTAVE and not any(isinstance(i.meaning, Interval) for i in self.items):
             beside_a_role = any(isinstance(i.meaning, RoleSense | InstrumentSense | PieceSense) for i in self.items)
             if beside_a_role or self.clause.everything:
@@ -172,16 +202,22 @@ class _ClauseReader:
     def _only(self) -> None:
         """ "only drums" and "drums only"."""
         self.action = Action.ONLY
+        self.clause.only_after = bool(self.clause.targets)
         self.clause.targets = [replace(target, action=Action.ONLY) for target in self.clause.targets]
 
     def _description(self, sense: Descriptor, item: Item) -> None:
         m = self.modifiers
+        if (m.negated or m.removed) and not m.too and (sense.steps or m.direction > 0):
+            self._lose_comparative(item)
+            return
         relative = sense.steps or m.direction != 0 or m.too
         if m.too:
             factor = 0.4 if m.negated else 1.0
             relative, factor = not m.negated, -factor * m.degree
         elif m.negated:
             relative, factor = sense.steps, -0.4 * m.degree
+        elif m.removed and sense.role is not None:
+            relative, factor = True, -_PLAIN
         elif m.removed:
             relative, factor = False, -_STRONG
         else:
@@ -191,8 +227,18 @@ class _ClauseReader:
         if m.removed:
             self.action = Action.CHANGE
 
+    def _lose_comparative(self, item: Item) -> None:
+        """ "no darker", "don't make it busier": what must not become more may stay as it is."""
+        self.clause.lost.append(item)
+        self.clause.told = True
+        if self.modifiers.removed:
+            self.action = Action.CHANGE
+
     def _speed(self, factor: Fraction, item: Item) -> None:
         m = self.modifiers
+        if (m.negated or m.removed) and item.text.endswith("er"):
+            self._lose_comparative(item)
+            return
         step = (factor - 1) * Fraction(str(m.degree)) * (-1 if m.direction < 0 or m.negated or m.too else 1)
         beside_a_role = any(isinstance(i.meaning, RoleSense | PieceSense | InstrumentSense) for i in self.items)
         if beside_a_role and abs(factor - 1) < Fraction(1, 4):
@@ -221,7 +267,7 @@ class _ClauseReader:
         if target is None:
             return
         m = self.modifiers
-        if m.direction and not m.removed and self._is_amount():
+        if m.direction and not m.removed and not self.volume and self._is_amount():
             self.waiting.append(Description(_AMOUNT_OF_SOUND, item, m.direction * m.degree, relative=True))
         previous = self.clause.targets[-1] if self.clause.targets else None
         if previous and previous.item.end == item.start and self._merges(previous, target):
@@ -236,8 +282,8 @@ class _ClauseReader:
 
     def _is_amount(self) -> bool:
         """Whether "more" stands right before the target: "more bass", not "more aggressive bass"."""
-        before = self.items[self.index - 1].meaning if self.index else None
-        return isinstance(before, GrammarSense) and before.kind in ("more", "less")
+        said = [item.meaning for item in self.items[: self.index] if item.text not in ("the", "my", "of")]
+        return bool(said) and isinstance(said[-1], GrammarSense) and said[-1].kind in ("more", "less")
 
     def _is_definite(self, item: Item) -> bool:
         return self.index > 0 and self.items[self.index - 1].text in ("the", "this", "that") and not self.clause.styles
@@ -276,6 +322,8 @@ class _ClauseReader:
     def _finish(self) -> None:
         """Descriptions after the last target belong to it; without one they are free. Intervals get their direction."""
         clause = self.clause
+        if not (clause.free or clause.bound or self.waiting or clause.speeds) and (clause.targets or clause.everything):
+            clause.lost += self.volume
         if clause.told and self.action is Action.ONLY:  # "change only the bass": a limit, not a wish for silence
             for target in clause.targets:
                 self._replace(target, replace(target, action=Action.CHANGE))

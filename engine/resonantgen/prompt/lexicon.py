@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -41,6 +41,7 @@ class Descriptor:
     mood: str | None = None  # what it names (a word of moods.toml) or suggests
     names_mood: bool = False
     style: str | None = None
+    role: Role | None = None  # that it is said of where the prompt does not say ("no fills")
     steps: bool = False
 
 
@@ -232,7 +233,9 @@ class _Table:
                 plain[word] = Descriptor(entry.attributes.given(), mood=mood, names_mood=True)
                 self.add("moods.toml", word, plain[word])
         for group in descriptors.descriptor:
-            sense = Descriptor(group.attributes.given(), group.whole.given(), mood=group.mood, style=group.style)
+            sense = Descriptor(
+                group.attributes.given(), group.whole.given(), mood=group.mood, style=group.style, role=group.role
+            )
             for word in group.words:
                 plain[word] = sense
                 self.add("descriptors.toml", word, sense)
@@ -296,4 +299,4 @@ class _Table:
 
 
 def _step(sense: Descriptor) -> Descriptor:
-    return Descriptor(sense.attributes, sense.whole, sense.mood, sense.names_mood, sense.style, steps=True)
+    return replace(sense, steps=True)

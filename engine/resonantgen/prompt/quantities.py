@@ -43,6 +43,7 @@ _MODES: dict[str, Mode] = {mode.value: mode for mode in Mode if " " not in mode.
 _ACCIDENTALS = {"sharp": "#", "flat": "b", "#": "#", "b": "b"}
 _TONIC = re.compile(r"([a-g](?:#|b)?)(m|min|maj)?")
 _ALSO_WORDS = {"am", "fm", "em", "dm", "gm", "cm", "bm", "ebm"}  # "I am", "an fm bass"
+_BARS = {"bar", "bars", "measure", "measures"}
 _BEFORE_KEY = {"in", "to", "of", "key", "into"}
 _AFTER_KEY = {PAUSE, "and", "with", "at", "for", "but", "key", "please", "instead", "now"}
 _BEFORE_MODE = {"it", "this", "that", "everything", "all", "go", "more", "track", "song", "piece", "chords", "harmony"}
@@ -107,6 +108,12 @@ def sets_the_music(tokens: Sequence[Token], at: int) -> bool:
         if _text(tokens, start) not in ("in", "at", "a", "the", "key", "of"):
             return False
     return False
+
+
+def repetition(tokens: Sequence[Token], at: int) -> int:
+    """The words of "every four bars", which starts at a position and is no length; 0 if it does not."""
+    repeats = _text(tokens, at) in ("every", "each") and _text(tokens, at + 2) in _BARS
+    return 3 if repeats and _integer(tokens, at + 1) is not None else 0
 
 
 def bare_tempo(tokens: Sequence[Token], at: int) -> Fraction | None:
@@ -177,7 +184,7 @@ def _tempo(tokens: Sequence[Token], at: int) -> Found | None:
 def _bars(tokens: Sequence[Token], at: int) -> Found | None:
     """ "16 bars", "8-bar", "four measures"."""
     count = _integer(tokens, at)
-    if count is None or _text(tokens, at + 1) not in ("bar", "bars", "measure", "measures"):
+    if count is None or _text(tokens, at + 1) not in _BARS:
         return None
     return check_bars(count), 2
 

@@ -101,6 +101,7 @@ class Reading:
         self.kept: set[Role] = set()
         self.removed: set[Role] = set()
         self.only: set[Role] = set()
+        self.only_pieces: set[str] = set()
         self.quantities = Quantities()
         self.styles: list[tuple[StyleSense, Item, bool]] = []  # the last: right before a role
         self.moods: Counter[str] = Counter()  # named of the whole piece, with how often
@@ -145,8 +146,10 @@ class Reading:
 
     def _target(self, target: Target) -> None:
         role, action = target.role, target.action
-        if action is Action.KEEP:
+        if action in (Action.KEEP, Action.SPARE):
             self.kept.add(role)
+            if action is Action.SPARE:
+                self.only.add(role)
             return
         if action is Action.ONLY and not target.pieces:
             self.only.add(role)
@@ -160,7 +163,7 @@ class Reading:
         elif action is Action.REMOVE:
             reading.exclusions |= set(target.pieces)
         elif action is Action.ONLY and target.pieces:
-            reading.exclusions |= _ALL_PIECES - set(target.pieces)
+            self.only_pieces |= set(target.pieces)
             reading.inclusions.add(target.pieces[0])
         elif target.pieces:
             reading.inclusions.add(target.pieces[0])
@@ -236,6 +239,8 @@ class Reading:
         if self.only:
             self.removed |= set(Role) - self.only
             self.named |= self.removed
+        if self.only_pieces:
+            self.role(Role.DRUMS).exclusions |= _ALL_PIECES - self.only_pieces
         if self.removed == set(Role):
             raise PromptError("That would leave no track at all. Keep at least one of drums, bass, harmony and melody.")
         for style, _, _ in self.styles:

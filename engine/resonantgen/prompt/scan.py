@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from resonantgen.prompt.lexicon import GrammarSense, Lexicon, PieceSense, RoleSense, Sense, StyleSense
-from resonantgen.prompt.quantities import Quantity, bare_tempo, read_quantity, sets_the_music
+from resonantgen.prompt.quantities import Quantity, bare_tempo, read_quantity, repetition, sets_the_music
 from resonantgen.prompt.tokens import PAUSE, Token
 
 
@@ -53,6 +53,8 @@ def _meaning(
     """What starts at a position, and its length in tokens."""
     if tokens[at].kind == "pause":
         return Pause(), 1
+    if repeated := repetition(tokens, at):
+        return GrammarSense("unsupported"), repeated
     words = [token.text for token in tokens[at : at + lexicon.longest]]
     words = words[: words.index(PAUSE)] if PAUSE in words else words
     found = lexicon.find(words)

@@ -87,6 +87,7 @@ class DescriptorGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     whole: Levels = Levels()
     mood: str | None = None
     style: str | None = None
+    role: Role | None = None
 
 
 class Descriptors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,7 +121,21 @@ class Roles(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _LISTS = (
-    *("more", "less", "slight", "strong", "too", "negations", "enough", "remove", "add", "with_", "joins", "replace"),
+    *(
+        "more",
+        "less",
+        "slight",
+        "strong",
+        "too",
+        "negations",
+        "enough",
+        "remove",
+        "removed",
+        "add",
+        "with_",
+        "joins",
+        "replace",
+    ),
     *("keep", "only", "everything", "edit_verbs", "up", "down", "transpose"),
 )
 
@@ -159,6 +174,7 @@ class Grammar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     negations: Phrases
     enough: Phrases
     remove: Phrases
+    removed: Phrases
     add: Phrases
     with_: Phrases = msgspec.field(name="with")
     joins: Phrases

@@ -183,6 +183,17 @@ def test_roles_that_are_to_stay(text: str, roles: tuple[Role, ...]) -> None:
         ("drums only", {BASS, HARMONY, MELODY}),
         ("only drums and bass", {HARMONY, MELODY}),
         ("drop the melody", {MELODY}),
+        ("drums and bass only", {HARMONY, MELODY}),
+        ("bass and drums only", {HARMONY, MELODY}),
+        ("harmony and melody only", {DRUMS, BASS}),
+        ("techno, drums, bass and melody only", {HARMONY}),
+        ("keep drums and bass only", {HARMONY, MELODY}),
+        ("just drums", {BASS, HARMONY, MELODY}),
+        ("just drums and bass", {HARMONY, MELODY}),
+        ("just the bass", {DRUMS, HARMONY, MELODY}),
+        ("just make the bass darker", set()),
+        ("just the drums darker", set()),
+        ("don't remove the drums", set()),
         ("ambient, drumless", {DRUMS}),
     ],
 )
@@ -190,6 +201,37 @@ def test_roles_that_are_not_wanted(text: str, removed: set[Role]) -> None:
     intent = understand(text)
     assert intent.removed_roles == removed
     assert removed <= set(intent.roles)
+
+
+@pytest.mark.parametrize(
+    ("text", "spared"),
+    [
+        ("remove everything but the drums", {DRUMS}),
+        ("everything except the drums removed", {DRUMS}),
+        ("remove everything except the drums and the bass", {DRUMS, BASS}),
+        ("keep the drums, remove everything else", {DRUMS}),
+    ],
+)
+def test_roles_that_are_to_stay_alone(text: str, spared: set[Role]) -> None:
+    intent = understand(text)
+    assert intent.removed_roles == set(intent.roles) == set(Role) - spared
+
+
+@pytest.mark.parametrize(
+    ("text", "role", "word"),
+    [
+        ("don't make it darker", None, "darker"),
+        ("no darker", None, "darker"),
+        ("not any busier, please", None, "busier"),
+        ("don't make the bass darker", BASS, "darker"),
+        ("no faster", None, "faster"),
+    ],
+)
+def test_what_must_not_become_more_stays_as_it_is(text: str, role: Role | None, word: str) -> None:
+    intent = understand(text)
+    assert (intent.attributes, intent.tempo_factor, intent.not_understood) == ({}, None, (word,))
+    assert intent.roles == ((role,) if role else ())
+    assert not any(said.attributes for said in intent.by_role.values())
 
 
 @pytest.mark.parametrize(
@@ -201,6 +243,8 @@ def test_roles_that_are_not_wanted(text: str, removed: set[Role]) -> None:
         ("no hats or snare", "closed_hat open_hat snare", "kick"),
         ("techno without kick, busier hats", "kick", "closed_hat"),
         ("kick only", "snare closed_hat crash", "kick"),
+        ("kick and snare only", "closed_hat crash", "kick snare"),
+        ("just kick and snare", "closed_hat crash", "kick snare"),
         ("lose the claps and the rim", "clap rim", "snare"),
     ],
 )
@@ -211,6 +255,50 @@ def test_pieces_that_must_not_sound(text: str, excluded: str, allowed: str) -> N
     assert not set(allowed.split()) & exclusions
     assert exclusions <= {piece.word for piece in DrumPiece}
     assert DRUMS in intent.roles and DRUMS not in intent.removed_roles
+
+
+@pytest.mark.parametrize(
+    ("text", "amount", "not_understood"),
+    [
+        ("no fills", -0.3, ()),
+        ("fewer fills", -0.3, ()),
+        ("more fills", 0.3, ()),
+        ("a fill every 4 bars", 0.3, ("every 4 bars",)),
+        ("add a drum fill every four measures", 0.3, ("every four measures",)),
+    ],
+)
+def test_fills_are_the_drums(text: str, amount: float, not_understood: tuple[str, ...]) -> None:
+    intent = understand(text)
+    assert (intent.roles, intent.bars, intent.style, dict(intent.attributes)) == ((DRUMS,), None, None, {})
+    assert {name: change.amount for name, change in intent.by_role[DRUMS].attributes.items()} == {"density": amount}
+    assert intent.not_understood == not_understood
+
+
+@pytest.mark.parametrize(
+    ("text", "role", "not_understood"),
+    [
+        ("louder", None, ("louder",)),
+        ("make it quieter", None, ("quieter",)),
+        ("turn it down", None, ("turn", "down")),
+        ("turn down the bass", BASS, ("turn down",)),
+        ("turn up the drums", DRUMS, ("turn up the",)),
+        ("turn the melody up", MELODY, ("turn", "up")),
+        ("the chords are too loud", HARMONY, ("too loud",)),
+        ("crank up the bass", BASS, ("crank up",)),
+    ],
+)
+def test_volume_is_not_understood(text: str, role: Role | None, not_understood: tuple[str, ...]) -> None:
+    intent = understand(text)
+    assert (intent.roles, intent.not_understood) == ((role,) if role else (), not_understood)
+    assert not intent.attributes and not any(said.attributes for said in intent.by_role.values())
+
+
+def test_turning_an_attribute_or_a_pitch_is_understood() -> None:
+    assert steps(understand("turn down the reverb").attributes) == {"space": -0.5}
+    assert steps(understand("turn the energy up").attributes) == {"energy": 0.5}
+    assert understand("turn the melody down an octave").by_role[MELODY].transpose_semitones == -12
+    both = understand("turn down the drums and make the bass darker")
+    assert (both.by_role[DRUMS].attributes, steps(both.by_role[BASS].attributes)) == ({}, {"brightness": -0.4})
 
 
 def test_pieces_that_must_sound() -> None:
