@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from resonantgen.prompt.clause import Action, Bindable, Clause, Description, Target
+from resonantgen.prompt.lexicon import InstrumentSense
 
 _JOINED = ("joins", "pause")
 
@@ -14,6 +15,7 @@ _JOINED = ("joins", "pause")
 def bind(clauses: Sequence[Clause]) -> None:
     """Complete the clauses in place, each rule over all of them."""
     _rest_is_removed(clauses)
+    _sounds_are_exchanged(clauses)
     _actions_continue(clauses)
     _only_reaches_back(clauses)
     _descriptions_wait_for_a_role(clauses)
@@ -38,6 +40,39 @@ def _actions_continue(clauses: Sequence[Clause]) -> None:
         for index in range(start + 1, run + 1):
             action = clause.targets[-1].action
             clauses[index].targets = [replace(target, action=action) for target in clauses[index].targets]
+
+
+def _sounds_are_exchanged(clauses: Sequence[Clause]) -> None:
+    """ "Use a rhodes instead of the piano", "replace the piano with a rhodes", "change the lead to a flute"."""
+    for clause, following in pairwise(clauses):
+        begun = clause.replaces and clause.targets and not any(target.gone for target in clause.targets)
+        if begun and following.lead == "with" and any(target.instrument for target in following.targets):
+            clause.targets[-1] = replace(clause.targets[-1], gone=True)
+            _exchange(clause, following)
+    for clause in clauses:
+        _exchange(clause, clause)
+
+
+def _exchange(clause: Clause, following: Clause) -> None:
+    """Let the sounds of a clause play the roles of those that are gone from another, or the same."""
+    for gone in [target for target in clause.targets if target.gone]:
+        for place, new in enumerate(following.targets):
+            sense = new.item.meaning
+            if not new.gone and isinstance(sense, InstrumentSense) and gone.role in sense.roles:
+                following.targets[place] = replace(new, role=gone.role)
+                following.bound = [(following.targets[place] if o is new else o, what) for o, what in following.bound]
+        fits = any(new.role is gone.role and not new.gone for new in following.targets)
+        place = clause.targets.index(gone)
+        if fits or not gone.sound:
+            clause.targets[place] = replace(gone, gone=False, instrument=None)
+            clause.bound = [(clause.targets[place] if o is gone else o, what) for o, what in clause.bound]
+        else:
+            clause.lost.append(clause.targets.pop(place).item)
+            clause.bound = [(owner, what) for owner, what in clause.bound if owner is not gone]
+        if not fits and not gone.sound:  # "change the bass to a flute": it has none
+            clause.lost += [new.item for new in following.targets if new.instrument]
+            following.targets = [new for new in following.targets if not new.instrument]
+            following.bound = [(o, what) for o, what in following.bound if not o.instrument]
 
 
 def _rest_is_removed(clauses: Sequence[Clause]) -> None:

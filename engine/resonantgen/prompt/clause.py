@@ -34,6 +34,7 @@ class Target:
     pieces: tuple[str, ...] = ()
     instrument: str | None = None
     weak: bool = False
+    gone: bool = False  # another sound takes its place: "instead of the piano"
     sound: bool = False  # one of the role's sounds rather than the role itself
 
 
@@ -84,6 +85,7 @@ class Clause:
     pronoun: bool = False  # it does so by "it" or "them", which may mean a role named just before
     only_after: bool = False  # it ends like "drums only"
     clears: bool = False  # it removes everything, or the rest
+    replaces: bool = False  # a sound is to take the place of its last target: "replace the piano"
     predicate: bool = False  # its descriptions follow its target: "the bass darker"
 
     @property

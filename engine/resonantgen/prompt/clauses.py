@@ -82,6 +82,8 @@ class _ClauseReader:
         self.verb_direction = 0  # "raise", "lower", "transpose"
         self.nothing_yet = True
         self.volume: list[Item] = []  # "turn down", which nothing can be done about but for an attribute
+        self.instead = False  # after "instead of"
+        self.exchanging = False  # after "replace", "change", "make"
         self.forbidden = False  # "don't make the bass …": all that follows must not be
 
     def read(self) -> Clause:
@@ -146,8 +148,12 @@ class _ClauseReader:
                 self.clause.everything = True
                 self.clause.clears |= self.action is Action.REMOVE and item.text not in ("it", "them")
                 self.clause.pronoun |= item.text in ("it", "them")
+            case "replace" if item.text == "instead of":
+                self.instead = self.clause.told = True
             case "edit_verbs" | "replace":
                 self.clause.told = True
+                self.clause.replaces |= kind == "replace"
+                self.exchanging = True
             case "up" | "down" | "transpose":
                 self._direction(-1 if kind == "down" else 1, item)
             case "ignored" if item.text == "just" and self._is_before_a_target():
@@ -276,6 +282,8 @@ class _ClauseReader:
             self.clause.free += self.waiting  # "a chill beat": the whole piece
             self.waiting = []
             return
+        target = replace(target, gone=self.instead)
+        self.instead = False
         self.clause.targets.append(target)
         self.clause.bound += [(target, what) for what in self.waiting]
         self.waiting = []
@@ -295,8 +303,11 @@ class _ClauseReader:
                 return Target(role, item, Action.REMOVE if absent else action, weak=weak, sound=sound)
             case PieceSense(pieces):
                 return Target(Role.DRUMS, item, action, pieces=pieces)
-            case InstrumentSense(word, roles):
-                return Target(self._role_for(roles), item, action, instrument=word, sound=True)
+            case InstrumentSense(word, roles, names_role):
+                before = self.items[self.index - 1].meaning if self.index else None
+                just_role = names_role and (self._is_definite(item) or isinstance(before, InstrumentSense))
+                instrument = None if just_role else word
+                return Target(self._role_for(roles), item, action, instrument=instrument, sound=not names_role)
             case _:
                 return None
 
@@ -306,6 +317,8 @@ class _ClauseReader:
             meaning = self.items[index].meaning if 0 <= index < len(self.items) else None
             if isinstance(meaning, RoleSense) and meaning.role in roles:
                 return meaning.role
+            if isinstance(meaning, InstrumentSense) and meaning.names_role and meaning.roles[0] in roles:
+                return meaning.roles[0]
         return roles[0]
 
     def _merges(self, previous: Target, target: Target) -> bool:
@@ -322,6 +335,8 @@ class _ClauseReader:
     def _finish(self) -> None:
         """Descriptions after the last target belong to it; without one they are free. Intervals get their direction."""
         clause = self.clause
+        if self.exchanging and len(clause.targets) > 1 and self._is_exchange():
+            self._replace(clause.targets[-2], replace(clause.targets[-2], gone=True))
         if not (clause.free or clause.bound or self.waiting or clause.speeds) and (clause.targets or clause.everything):
             clause.lost += self.volume
         if clause.told and self.action is Action.ONLY:  # "change only the bass": a limit, not a wish for silence
@@ -341,6 +356,13 @@ class _ClauseReader:
             moved = [t for t in clause.targets if t.action is Action.REMOVE and self.verb_direction]
             for target in moved:  # "drop the bass an octave"
                 self._replace(target, replace(target, action=Action.CHANGE))
+
+    def _is_exchange(self) -> bool:
+        """Whether the last target takes the place of the one before: "change the lead to a flute", "… a flute"."""
+        old, new = self.clause.targets[-2:]
+        between = {item.text for item in self.items if old.item.end <= item.start < new.item.start}
+        linked = bool(between & {"to", "into", "for", "by"}) or (bool(between) and between <= {"a", "an"})
+        return linked and new.instrument is not None and not old.gone
 
     def _replace(self, old: Target, new: Target) -> None:
         self.clause.targets = [new if t is old else t for t in self.clause.targets]

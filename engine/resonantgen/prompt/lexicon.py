@@ -66,6 +66,7 @@ class InstrumentSense:
 
     word: str
     roles: tuple[Role, ...]
+    names_role: bool = False  # it names the role as well: "the lead"
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +277,8 @@ class _Table:
                 continue
             first = known.role if isinstance(known, RoleSense) else default_roles.get(word)
             ordered = sorted(roles, key=lambda role: role is not first)
-            self.phrases[words] = InstrumentSense(word, tuple(ordered))
+            names_role = isinstance(known, RoleSense) and not known.sound
+            self.phrases[words] = InstrumentSense(word, tuple(ordered), names_role)
 
     def check_references(
         self,

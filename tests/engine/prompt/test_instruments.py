@@ -39,12 +39,44 @@ def lexicon() -> Lexicon:
         ("organ bass", BASS, "organ"),
         ("reggae with an organ", HARMONY, "organ"),
         ("swap the flute for a nylon guitar lead", MELODY, "nylon guitar"),
+        ("use a rhodes instead of the organ", HARMONY, "rhodes"),
+        ("organ instead of rhodes", HARMONY, "organ"),
+        ("instead of the organ use a rhodes", HARMONY, "rhodes"),
+        ("a rhodes instead of the melody", MELODY, "rhodes"),
+        ("replace the organ with a rhodes", HARMONY, "rhodes"),
+        ("replace the melody with a soft flute", MELODY, "flute"),
+        ("turn the organ into a rhodes", HARMONY, "rhodes"),
+        ("change the melody to a rhodes", MELODY, "rhodes"),
+        ("make the lead a flute", MELODY, "flute"),
+        ("change the bass to an 808", BASS, "808"),
         ("jazz with upright bass", BASS, "upright bass"),
         ("acid techno", BASS, "acid"),
     ],
 )
 def test_an_instrument_and_its_role(lexicon: Lexicon, text: str, role: Role, word: str) -> None:
     assert understand(text, lexicon).by_role[role].instrument == word
+
+
+@pytest.mark.parametrize(
+    ("text", "role", "word"),
+    [
+        ("use a rhodes instead of the piano", HARMONY, "rhodes"),
+        ("piano instead of pad", HARMONY, "piano"),
+        ("replace the piano with a rhodes", HARMONY, "rhodes"),
+        ("change the lead to a flute", MELODY, "flute"),
+        ("swap the flute for a nylon guitar lead", MELODY, "nylon guitar"),
+        ("make the lead darker", MELODY, None),
+    ],
+)
+def test_a_sound_that_replaces_another_changes_its_role_alone(text: str, role: Role, word: str | None) -> None:
+    intent = understand(text)
+    assert (intent.roles, intent.not_understood) == ((role,), ())
+    assert intent.by_role[role].instrument == word
+
+
+def test_a_role_cannot_have_the_sounds_of_another() -> None:
+    intent = understand("change the bass to a flute")
+    assert (intent.roles, intent.by_role[BASS].instrument, intent.not_understood) == ((BASS,), None, ("flute",))
 
 
 def test_an_instrument_names_its_role_but_a_style_that_brings_one_does_not(lexicon: Lexicon) -> None:

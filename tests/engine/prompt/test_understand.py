@@ -389,6 +389,8 @@ WORDS = st.sampled_from(
         *("make", "the", "bass", "drums", "more", "less", "not", "too", "no", "without", "up", "down", "a", "an"),
         *("octave", "fourth", "busier", "dark", "techno", "and", ",", ".", "in", "minor", "F#", "128", "bpm", "7/8"),
         *("bars", "only", "keep", "hats", "it", "faster", "half-time", "rhodes", "drop", "enough", "everything"),
+        *("instead of", "replace", "to", "with", "just", "don't", "removed", "every", "turn", "fills", "flute", "lead"),
+        *("everything but", "house", "at", "4", "the rest", "piano", "harmony", "remove", "darker", "change", "808"),
     ]
 )
 
