@@ -16,6 +16,7 @@ from resonantgen.instruments.effects.filters import Filter, Sections, section
 SILENCE_LUFS = -math.inf
 ABSOLUTE_GATE_LUFS, RELATIVE_GATE_LU = -70.0, -10.0
 BLOCK_SECONDS, STEPS_PER_BLOCK = 0.4, 4
+CHUNK_FRAMES = 1 << 18  # weighted at a time: a long stem's weighted copy would be 100 MB
 
 
 def k_weighting(sample_rate: int) -> Sections:
@@ -34,14 +35,25 @@ def block_powers(samples: Samples, sample_rate: int) -> Samples:
     shortest = math.ceil(BLOCK_SECONDS * sample_rate)
     if len(samples) < shortest:
         samples = np.tile(samples, (-(-shortest // max(len(samples), 1)), 1))
-    weighting = Filter(k_weighting(sample_rate))
-    weighted = weighting.render(weighting.start(), samples)
-    energy = np.concatenate([[0.0], np.cumsum(np.einsum("nc,nc->n", weighted, weighted))])
+    energy = _running_energy(samples, sample_rate)
     step = BLOCK_SECONDS / STEPS_PER_BLOCK * sample_rate
     blocks = round(len(samples) / step) - STEPS_PER_BLOCK + 1  # the last may lack up to half a step, as in pyloudnorm
     edges = np.minimum((np.arange(blocks + STEPS_PER_BLOCK) * step).astype(np.int64), len(samples))
     sums: Samples = energy[edges[STEPS_PER_BLOCK:]] - energy[edges[:-STEPS_PER_BLOCK]]
     return sums / (BLOCK_SECONDS * sample_rate)
+
+
+def _running_energy(samples: Samples, sample_rate: int) -> Samples:
+    """Sum of the squares of the weighted sound before each frame and at the end, [frames + 1]."""
+    weighting = Filter(k_weighting(sample_rate))
+    state = weighting.start()
+    energy = np.zeros(len(samples) + 1)
+    for start in range(0, len(samples), CHUNK_FRAMES):
+        weighted = weighting.render(state, samples[start : start + CHUNK_FRAMES])
+        power = np.einsum("nc,nc->n", weighted, weighted)
+        power[0] += energy[start]
+        np.cumsum(power, out=energy[start + 1 : start + 1 + len(power)])
+    return energy
 
 
 def gated_loudness(powers: Samples) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,21 +138,27 @@ def render_stem(
     `on_bar` is called before each bar; what it raises ends the work.
     """
     stream = StemStream(role, sound, tempo, inserts)
-    passed = []
-    for bar in range(bars):
-        if on_bar is not None:
-            on_bar()
-        passed.append(stream.next_bar(_bar_notes(score, tempo, bar)))
-    loop = fold([*passed, stream.tail()], tempo.frames(bars))
-    return at_loudness(loop, tempo.sample_rate, lufs)
+
+    def blocks() -> Iterator[Samples]:
+        for bar in range(bars):
+            if on_bar is not None:
+                on_bar()
+            yield stream.next_bar(_bar_notes(score, tempo, bar))
+        yield stream.tail()
+
+    return at_loudness(fold(blocks(), tempo.frames(bars)), tempo.sample_rate, lufs)
 
 
-def fold(blocks: Sequence[Samples], frames: int) -> Samples:
+def fold(blocks: Iterable[Samples], frames: int) -> Samples:
     """Lay what comes after the first `frames` frames over the start, as often as it takes, [frames, 2]."""
-    whole = np.concatenate(blocks)
-    turns = -(-len(whole) // frames)
-    whole = np.concatenate([whole, np.zeros((turns * frames - len(whole), 2))])
-    return np.asarray(whole.reshape(turns, frames, 2).sum(axis=0))
+    loop = np.zeros((frames, 2))
+    at = 0
+    for block in blocks:
+        while len(block):
+            fitting, block = block[: frames - at], block[frames - at :]
+            loop[at : at + len(fitting)] += fitting
+            at = (at + len(fitting)) % frames
+    return loop
 
 
 def at_loudness(loop: Samples, sample_rate: int, lufs: float) -> Stem:
@@ -166,6 +172,7 @@ def at_loudness(loop: Samples, sample_rate: int, lufs: float) -> Stem:
         return Stem(loop, loudness, 0.0)
     gain_db = min(lufs - loudness, LARGEST_GAIN_DB)
     samples = loop * 10 ** (gain_db / 20)
+    del loop  # 100 MB if it is long, and this was the last use of it
     limiter = Limiter(sample_rate, release_seconds=LIMITER_RELEASE_SECONDS)
     if not limiter.surely_below(float(np.abs(samples).max())):
         peaks = limiter.loop_peaks(samples, LIMITER_RANGE_DB)
@@ -178,9 +185,10 @@ def _limited(scaled: Samples, peaks: Samples, limiter: Limiter, scaled_db: float
     """A loop that is at its loudness but for its peaks, limited; `scaled_db` is the gain that it has had."""
     extra_db = 0.0
     tried: list[tuple[float, float]] = []  # extra gain and the loudness it gave
+    samples = np.empty_like(scaled)
     for _ in range(LIMITER_ROUNDS):
         extra = 10 ** (extra_db / 20)
-        samples = scaled * (extra * limiter.loop_gains(peaks * extra))[:, None]
+        np.multiply(scaled, (extra * limiter.loop_gains(peaks * extra))[:, None], out=samples)
         loudness = integrated_loudness(samples, limiter.sample_rate)
         if abs(lufs - loudness) < LOUDNESS_TOLERANCE_LU or extra_db >= LIMITER_RANGE_DB:
             break

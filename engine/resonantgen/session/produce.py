@@ -17,7 +17,7 @@ from resonantgen.session.jobs import Job, Standing
 from resonantgen.session.studio import Studio, request_for
 from resonantgen.session.values import Progress, Recipe, Take
 
-LONG_FRAMES = 3_000_000  # rendering takes about 90 bytes a frame: stems longer than this are made one at a time
+FRAMES_AT_A_TIME = 6_000_000  # of all stems that are rendered side by side; rendering takes about 60 bytes a frame
 OTHER_SEEDS = 8  # how often another seed is tried when a track comes out as it was
 
 OnProgress = Callable[[Progress], None]
@@ -153,7 +153,7 @@ def _workers(frames: int) -> Iterator[tuple[ThreadPoolExecutor, threading.Event]
     import resonantgen.instruments.stem
     import resonantgen.instruments.wav  # noqa: F401
 
-    threads = min(len(Role), os.cpu_count() or 1) if frames <= LONG_FRAMES else 1
+    threads = max(1, min(len(Role), os.cpu_count() or 1, FRAMES_AT_A_TIME // frames))
     workers = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="render")
     stop = threading.Event()
     try:
