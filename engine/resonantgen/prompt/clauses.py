@@ -28,8 +28,8 @@ from resonantgen.prompt.quantities import Interval
 from resonantgen.prompt.scan import Item, Pause, Unknown
 
 _SLIGHT, _PLAIN, _STRONG = 0.5, 1.0, 1.6
-_FORBIDDING = ("don't", "dont", "do not", "don't make", "dont make", "do not make")
-_OF_VOLUME = ("turn up", "turn up the", "turn down", "crank", "crank up")
+_FORBIDDING = ("don't", "doesn't", "does not", "dont", "do not", "don't make", "dont make", "do not make")
+_OF_VOLUME = ("turn up", "turn down", "crank", "crank up")
 _MOVING = ("up", "down", "transpose")
 _BY_AN_OCTAVE = ("higher", "lower", "too high", "too low")
 _AMOUNT_OF_SOUND = Descriptor({"density": 0.4, "energy": 0.3})  # "more bass", "less drums"

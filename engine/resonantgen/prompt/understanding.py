@@ -30,7 +30,7 @@ _DEGREES = ("more", "less", "slight", "strong", "too", "negations")
 def understand(text: str, lexicon: Lexicon | None = None) -> Intent:
     """What a prompt means, by a lexicon (the presets' unless given) and, for words it does not have, text embeddings.
 
-    The same text always gives the same Intent. Raises PromptError for a prompt that is empty or too long, and BadValue
+    The same text always gives the same Intent. Raises PromptError for a prompt without words or too long, and BadValue
     for a tempo, key, meter, bar count or transposition that is clearly meant but impossible.
     """
     return understand_with(_guesser() if lexicon is None else Guesser(lexicon), text)

@@ -225,6 +225,7 @@ def test_roles_that_are_to_stay_alone(text: str, spared: set[Role]) -> None:
         ("not any busier, please", None, "busier"),
         ("don't make the bass darker", BASS, "darker"),
         ("no faster", None, "faster"),
+        ("it doesn't get darker", None, "darker"),
     ],
 )
 def test_what_must_not_become_more_stays_as_it_is(text: str, role: Role | None, word: str) -> None:
@@ -281,7 +282,7 @@ def test_fills_are_the_drums(text: str, amount: float, not_understood: tuple[str
         ("make it quieter", None, ("quieter",)),
         ("turn it down", None, ("turn", "down")),
         ("turn down the bass", BASS, ("turn down",)),
-        ("turn up the drums", DRUMS, ("turn up the",)),
+        ("turn up the drums", DRUMS, ("turn up",)),
         ("turn the melody up", MELODY, ("turn", "up")),
         ("the chords are too loud", HARMONY, ("too loud",)),
         ("crank up the bass", BASS, ("crank up",)),
