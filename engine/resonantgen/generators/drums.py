@@ -26,6 +26,7 @@ TIMEKEEPERS = frozenset({"closed_hat", "pedal_hat", "ride", "shaker", "tambourin
 DRIVEN = frozenset({"kick", "snare", "clap", "low_tom", "mid_tom", "high_tom"})  # what aggression plays more of
 DURATIONS = {"crash": 960, "ride": 240, "open_hat": 220, "kick": 110, "low_tom": 160, "mid_tom": 140, "high_tom": 120}
 USUAL_DURATION = 60
+LIGHTER = 0.75  # of the brightness that is asked for: how much more, or fewer, cymbals play; their tone does the rest
 LOUDEST = 116  # the velocity of an accent at neutral attributes
 PROMISED_STRENGTH = 0.75  # of the one stroke in a phrase that a piece asked for plays at least
 APART, BY_CHANCE, TOGETHER = 0.1, 0.45, 0.65  # shares of kicks that a bass meets if it avoids, ignores or seeks them
@@ -108,7 +109,7 @@ class _DrumPart:
             wanted = word in request.inclusions
             push = 0.8 * attributes.density + attributes.energy * 0.3 - attributes.space * 0.3
             if not line.replaces:
-                push += attributes.brightness if word in BRIGHT else -0.3 * attributes.brightness
+                push += LIGHTER * attributes.brightness if word in BRIGHT else -0.3 * attributes.brightness
             absent = line.chance < 1 and dice.roll(word, "present") >= line.chance + push
             if word in request.exclusions or (absent and not wanted):
                 continue
@@ -134,7 +135,7 @@ class _DrumPart:
         """How busy a piece is to be, around 0."""
         a = self.attributes
         level = a.density + 0.3 * a.energy - 0.8 * a.space
-        level += a.brightness if word in BRIGHT else -0.4 * a.brightness
+        level += LIGHTER * a.brightness if word in BRIGHT else -0.3 * a.brightness
         if word in DRIVEN:
             level += 0.5 * a.aggression
         return level

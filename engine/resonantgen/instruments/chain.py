@@ -29,6 +29,8 @@ LOW_CUT_ORDER = {Role.DRUMS: 2, Role.BASS: 2, Role.HARMONY: 4, Role.MELODY: 4}
 # What the macros do here comes on top of what the instruments make of them: a kit or patch opens its filters, drives
 # its own saturation and spreads its voices.
 TILT_DB, TILT_HZ = 3.0, 900.0  # brightness at 1
+BITE_DB, BITE_HZ = 11.0, 150.0  # of a driven bass, at 1: saturation alone presses bright attacks flat and dulls it
+BITE_CURVE = 0.6  # power of the drive macro, as of the saturation itself
 DRIVE_RANGE_DB = 9.0  # added to drive inserts by drive at 1
 WIDTH_RANGE = 0.5  # of a width effect, by width at 1
 SPACE_RANGE_DB = 9.0  # added to the level of reverbs and delays by space at 1; at -1 it takes twice as much
@@ -128,6 +130,9 @@ def build_effect(insert: kinds.AnyInsert, tempo: TempoMap) -> StreamingEffect:
 
 def _role_sections(role: Role, macros: Macros, sample_rate: int) -> list[Sections]:
     """The tone that brightness asks for, and the range that the role keeps to."""
-    parts = [tilt(TILT_DB * macros.brightness, TILT_HZ, sample_rate)] if macros.brightness else []
+    tilted = macros.brightness and role is not Role.DRUMS  # a kit tilts each of its pieces itself, more than enough
+    parts = [tilt(TILT_DB * macros.brightness, TILT_HZ, sample_rate)] if tilted else []
+    if role is Role.BASS and macros.drive > 0:
+        parts.append(section("high_shelf", BITE_HZ, sample_rate, BITE_DB * macros.drive**BITE_CURVE))
     parts.append(butterworth("high_pass", LOW_CUT_ORDER[role], LOW_CUT_HZ[role], sample_rate))
     return parts

@@ -9,7 +9,6 @@ from resonantgen.music.notes import Role
 from resonantgen.prompt.intent import Attributes
 from resonantgen.session.values import Part
 
-
 FALLING = 0.4  # weight of each instrument of a style against the one before it: of three, the first in two of three
 
 
