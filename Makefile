@@ -26,7 +26,7 @@ $(VENV)/.dev: $(VENV)/.run
 	@touch $@
 
 demo: $(VENV)/.run
-	@$(BIN)/resonantgen generate "$(PROMPT)" --project demo.rg --seed 7
+	@$(BIN)/resonantgen generate "$(PROMPT)" --project demo.rg --seed 9
 	@$(BIN)/resonantgen export --project demo.rg --to demo
 	@$(BIN)/resonantgen show --project demo.rg --picture demo/session.png
 
