@@ -89,3 +89,10 @@ def test_words_that_are_not_understood_change_nothing(techno: Song, words: str) 
 @pytest.mark.parametrize("words", ["", "another idea", "try again"])
 def test_asking_for_another_idea_changes_every_track(techno: Song, words: str) -> None:
     assert changed(techno, techno.edited(words)) == set(Role)
+
+
+def test_less_reverb_adds_no_notes(techno: Song) -> None:
+    after = techno.edited("less reverb")
+    for role in Role:
+        assert len(after.score(role)) == len(techno.score(role)), role
+        assert after.takes[role].sound.macros.space < techno.takes[role].sound.macros.space

@@ -80,7 +80,7 @@ class _BassPart:
         self.patterns: tuple[BassPattern, BassPattern] = (grammar.patterns[first], grammar.patterns[answer])
         self.parsed: tuple[Pattern, ...] = tuple(parse_pattern(p.rhythm, p.tones) for p in self.patterns)
         a = request.attributes
-        self.level = a.density + 0.8 * a.aggression + 0.25 * a.energy - 0.6 * a.space
+        self.level = a.density + 0.8 * a.aggression + 0.25 * a.energy - 0.6 * max(0.0, a.space)
         self.groove: Groove = groove_for(request)
         self.kicks = self._kicks()
         low = min(max(grammar.low + self._rise() + self._transposition(), LOWEST), HIGHEST - 12)

@@ -26,7 +26,7 @@ def plan_fills(request: Request, form: Form, dice: Dice) -> dict[int, PlannedFil
     grammar, attributes = request.plan.style.drums, request.attributes
     if not grammar.fills:
         return {}
-    eager = grammar.fill_chance + 0.4 * attributes.energy + 0.3 * attributes.density - 0.4 * attributes.space
+    eager = grammar.fill_chance + 0.4 * attributes.energy + 0.3 * attributes.density - 0.4 * max(0.0, attributes.space)
     fills = {}
     for bar in range(form.bars):
         middle = form.closes_phrase(bar) and form.bars > 1 and dice.roll("fill", bar) < eager

@@ -107,7 +107,7 @@ class _DrumPart:
         kit = []
         for word, line in lines.items():
             wanted = word in request.inclusions
-            push = 0.8 * attributes.density + attributes.energy * 0.3 - attributes.space * 0.3
+            push = 0.8 * attributes.density + attributes.energy * 0.3 - max(0.0, attributes.space) * 0.3
             if not line.replaces:
                 push += LIGHTER * attributes.brightness if word in BRIGHT else -0.3 * attributes.brightness
             absent = line.chance < 1 and dice.roll(word, "present") >= line.chance + push
@@ -134,7 +134,7 @@ class _DrumPart:
     def _level(self, word: str) -> float:
         """How busy a piece is to be, around 0."""
         a = self.attributes
-        level = a.density + 0.3 * a.energy - 0.8 * a.space
+        level = a.density + 0.3 * a.energy - 0.8 * max(0.0, a.space)
         level += LIGHTER * a.brightness if word in BRIGHT else -0.3 * a.brightness
         if word in DRIVEN:
             level += 0.5 * a.aggression

@@ -15,7 +15,7 @@ FIFTH = 7
 def onset_factor(request: Request) -> float:
     """How many times as many notes as the style has: density above all; 1.6 at +0.5, and half of that again at +1."""
     a = request.attributes
-    level = clamp(a.density + 0.25 * a.energy + 0.15 * a.aggression - 0.5 * a.space, -1.4, 1.4)
+    level = clamp(a.density + 0.25 * a.energy + 0.15 * a.aggression - 0.5 * max(0.0, a.space), -1.4, 1.4)
     feel = {Feel.NORMAL: 1.0, Feel.HALF_TIME: 0.5, Feel.DOUBLE_TIME: 2.0}[request.feel]
     return float(feel * 2.0 ** (1.4 * level))
 
