@@ -17,7 +17,7 @@ from resonantgen import __version__
 from resonantgen.instruments.catalog import catalog
 from resonantgen.music.analysis import density
 from resonantgen.music.notes import Role
-from resonantgen.music.time import Meter
+from resonantgen.music.time import Meter, bars_text
 from resonantgen.prompt.describe import describe
 
 if TYPE_CHECKING:
@@ -32,10 +32,6 @@ BAR_WIDTH = 16
 MACRO_WORDS = {"drive": ("more drive", "less drive"), "brightness": ("brighter", "darker"), "space": ("wider", "drier")}
 HEARD_STEP = 0.1  # a macro's step that is worth a word
 HEARD_SHARE = 0.05  # a change in density or velocity that is
-
-
-def bars_text(bars: int) -> str:
-    return f"{bars} bar{'s' if bars != 1 else ''}"
 
 
 def settings_text(settings: Settings) -> str:

@@ -119,6 +119,11 @@ def check_bars(bars: int) -> int:
     return bars
 
 
+def bars_text(bars: int) -> str:
+    """ "1 bar", "8 bars"."""
+    return f"{bars} bar{'s' if bars != 1 else ''}"
+
+
 def check_sample_rate(sample_rate: int) -> int:
     """The same rate in Hz. Raises BadValue outside 44.1 to 96 kHz."""
     if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:

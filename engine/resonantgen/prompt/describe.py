@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from resonantgen.music.notes import DrumPiece, Role
+from resonantgen.music.time import bars_text
 from resonantgen.prompt.intent import ATTRIBUTES, Change, Feel, Intent, RoleIntent
 from resonantgen.prompt.lexicon import load_lexicon
 
@@ -63,7 +64,7 @@ def _quantities(intent: Intent) -> list[str]:
     elif intent.mode is not None:
         said.append(intent.mode.value)
     if intent.bars is not None:
-        said.append(f"{intent.bars} bar{'s' if intent.bars != 1 else ''}")
+        said.append(bars_text(intent.bars))
     return said + _transposition(intent.transpose_semitones)
 
 

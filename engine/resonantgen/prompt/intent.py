@@ -27,10 +27,6 @@ class Attributes:
     def __post_init__(self) -> None:
         assert all(-1.0 <= getattr(self, name) <= 1.0 for name in ATTRIBUTES), self
 
-    def __add__(self, other: Attributes) -> Attributes:
-        """The sum, each attribute clamped to -1 … 1."""
-        return Attributes(**{n: clamp(getattr(self, n) + getattr(other, n)) for n in ATTRIBUTES})
-
     def changed(self, changes: Mapping[str, Change]) -> Attributes:
         """These attributes after a prompt's changes."""
         return replace(self, **{name: change.apply(getattr(self, name)) for name, change in changes.items()})

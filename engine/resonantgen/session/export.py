@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import resonantgen
-from resonantgen.errors import ProjectError, StorageError
+from resonantgen.errors import StorageError
 from resonantgen.music.midi import MidiTrack, encode_midi
 from resonantgen.music.notes import Role
 from resonantgen.music.theory import Key, Progression
@@ -36,9 +36,7 @@ def export(session: Session, folder: Path) -> Path:
 
     Raises ProjectError if there is no music, ProjectDamaged if a stem is not what was written, StorageError.
     """
-    settings, playing = session.settings, session.playing
-    if settings is None or not playing:
-        raise ProjectError(f'{session.path} holds no music yet. Start with: resonantgen generate "dark techno"')
+    settings, playing = session.music()
     replaced = _earlier_files(folder)
     # Within an existing folder, so that files can be moved even if it is a disk of its own.
     place = (folder, _STAGED) if folder.is_dir() else (folder.parent, f".{folder.name}{_STAGED}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resonantgen.errors import ProjectError
 from resonantgen.generators.style import load_style
 from resonantgen.instruments.catalog import catalog
 from resonantgen.music.notes import Role
+from resonantgen.music.time import bars_text
 from resonantgen.session.picture import Lane, draw_session, save_picture
 
 if TYPE_CHECKING:
@@ -20,9 +20,7 @@ def draw_portrait(session: Session, path: Path) -> None:
 
     Raises ProjectError if there is no music, ProjectDamaged if a stem is not what was written, StorageError.
     """
-    settings = session.settings
-    if settings is None or not session.playing:
-        raise ProjectError(f'{session.path} holds no music yet. Start with: resonantgen generate "dark techno"')
+    settings, playing = session.music()
     lanes = [
         Lane(
             role=role,
@@ -32,19 +30,18 @@ def draw_portrait(session: Session, path: Path) -> None:
             take_label=f"take {take.number}",
             sound_label=catalog(role)[take.sound.preset].title,
         )
-        for role, take in session.playing.items()
+        for role, take in playing.items()
     ]
-    bars = f"{settings.bars} bar{'s' if settings.bars != 1 else ''}"
     facts = [load_style(settings.style).title, f"{float(settings.tempo_bpm):g} bpm", str(settings.meter)]
     chords = []
-    if Role.HARMONY in session.playing:
+    if Role.HARMONY in playing:
         chords = [(span.chord.symbol(settings.key), span.start_ticks) for span in session.chords.spans]
     picture = draw_session(
         lanes,
         settings.tempo,
         settings.bars,
         title=session.prompts[-1] if session.prompts else session.path.stem,
-        facts=[*facts, str(settings.key), bars],
+        facts=[*facts, str(settings.key), bars_text(settings.bars)],
         chords=chords,
         key=settings.key,
     )

@@ -266,6 +266,13 @@ class Session:
 
         return export(self, Path(folder))
 
+    def music(self) -> tuple[Settings, dict[Role, Take]]:
+        """What all tracks share, and the take of each track that plays. Raises ProjectError if there is none yet."""
+        settings, playing = self.settings, self.playing
+        if settings is None or not playing:
+            raise ProjectError(f'{self.path} holds no music yet. Start with: resonantgen generate "dark techno"')
+        return settings, playing
+
     # -- audio --------------------------------------------------------------------------------------------------------
 
     def wav(self, take: Take) -> bytes:
@@ -280,10 +287,8 @@ class Session:
 
     def mix(self) -> Samples:
         """All tracks together, [frames, 2]. Raises ProjectDamaged, ProjectError if there is none."""
-        playing = self.playing
-        if self.settings is None or not playing:
-            raise ProjectError(f'{self.path} holds no music yet. Start with: resonantgen generate "dark techno"')
-        return self._studio.mix([self.samples(take) for take in playing.values()], self.settings)
+        settings, playing = self.music()
+        return self._studio.mix([self.samples(take) for take in playing.values()], settings)
 
     def replay(self, take: Take) -> tuple[str, str]:
         """Make a take again from its recipe: the hashes of its notes and of its WAV file. They equal the take's own."""
