@@ -6,6 +6,14 @@
     ├── PresetError             a preset file that is not valid (carries file and line)
     ├── TrackLocked             the request would change a locked track
     ├── NothingToUndo           there is no earlier (or later) state
+    ├── EngineError             a running engine, or its absence
+    │   ├── UnknownCommand      no such command, or fields that it does not have
+    │   ├── EngineNotRunning    nobody answers there
+    │   ├── AddressTaken        another program listens on the port
+    │   ├── Cancelled           the command was given up before it was done
+    │   ├── WorkerLost          the process that generates ended in the middle of it
+    │   ├── DeviceError         no such audio or MIDI device, or it cannot be used
+    │   └── KeysError           encryption keys that are missing or do not fit
     └── ProjectError            the project on disk
         ├── ProjectNotFound     no project there
         ├── NotAProject         something else is there
@@ -47,6 +55,38 @@ class TrackLocked(ResonantGenError):
 
 class NothingToUndo(ResonantGenError):
     """There is no earlier (undo) or later (redo) state."""
+
+
+class EngineError(ResonantGenError):
+    """A running engine, or its absence."""
+
+
+class UnknownCommand(EngineError, ValueError):
+    """No such command, or fields that it does not have."""
+
+
+class EngineNotRunning(EngineError):
+    """Nobody answers there."""
+
+
+class AddressTaken(EngineError):
+    """Another program listens on the port."""
+
+
+class Cancelled(EngineError):
+    """The command was given up before it was done; nothing was changed."""
+
+
+class WorkerLost(EngineError):
+    """The process that generates ended in the middle of it; nothing was changed."""
+
+
+class DeviceError(EngineError):
+    """No such audio or MIDI device, or it cannot be used."""
+
+
+class KeysError(EngineError):
+    """Encryption keys that are missing or do not fit."""
 
 
 class ProjectError(ResonantGenError):

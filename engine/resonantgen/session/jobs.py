@@ -53,6 +53,19 @@ class Job:
     must_differ: bool = False  # try other seeds rather than make the take again that is there
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What `Session.order_*` asks a worker to make and `Session.fulfil` takes back: a value, so it can travel.
+
+    Two orders that are equal ask for the same takes.
+    """
+
+    command: str  # "generate", "regenerate"
+    job: Job
+    standing: Standing
+    numbers: Mapping[Role, int]  # those that the new takes get
+
+
 def parse_role(name: str) -> Role:
     """Raises BadValue."""
     try:

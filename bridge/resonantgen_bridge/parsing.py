@@ -1,0 +1,142 @@
+"""From what arrives on a wire to checked calls, by the table of `protocol.py`. What can be wrong with it ends here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from resonantgen.errors import BadValue, UnknownCommand, quoted
+from resonantgen.music.notes import Role
+from resonantgen_bridge.calls import Call
+from resonantgen_bridge.protocol import COMMAND, MAX_TEXT
+from resonantgen_bridge.schema import Command, Field, Kind
+
+_ROLES = tuple(role.value for role in Role)
+_TRUE, _FALSE = ("1", "true", "on", "yes"), ("0", "false", "off", "no")
+
+
+def parse_call(name: object, arguments: object) -> Call:
+    """A command by name with its arguments by name. Raises UnknownCommand, BadValue."""
+    if not isinstance(name, str) or name not in COMMAND:
+        raise UnknownCommand(f"There is no command {quoted(str(name))}. Commands: {', '.join(COMMAND)}.")
+    if not isinstance(arguments, Mapping):
+        raise BadValue(f"The arguments of {name} are no mapping of names to values.")
+    command = COMMAND[name]
+    known = [field.name for field in command.fields]
+    unknown = [key for key in arguments if key not in known]
+    if unknown:
+        rest = f"It has: {', '.join(known)}." if known else "It has none."
+        raise UnknownCommand(f"{name} has no argument {quoted(str(unknown[0]))}. {rest}")
+    return Call(name, {field.name: _argument(command, field, arguments) for field in command.fields})
+
+
+def parse_positional(command: Command, given: Mapping[str, object], values: Sequence[object]) -> Call:
+    """A command whose remaining arguments come in order, as OSC sends them. Raises UnknownCommand, BadValue."""
+    free = [field for field in command.fields if field.name not in given]
+    if len(values) > len(free):
+        names = ", ".join(field.name for field in free) or "none"
+        raise BadValue(f"{command.name} was given {len(values)} values, and takes {len(free)}: {names}.")
+    return parse_call(
+        command.name, {**given, **{field.name: value for field, value in zip(free, values, strict=False)}}
+    )
+
+
+def parse_field(field: Field, value: object) -> Any:
+    """A value in its field's type and range. Numbers, booleans and text stand for each other where it makes sense.
+
+    Raises BadValue.
+    """
+    parsed = _PARSERS[field.kind](field, value)
+    if field.choices and parsed not in field.choices:
+        raise BadValue(f"{quoted(str(value))} is no {field.name}. There are: {', '.join(field.choices)}.")
+    if isinstance(parsed, (int, float)) and field.kind is not Kind.BOOL:
+        low, high = field.low, field.high
+        if (low is not None and parsed < low) or (high is not None and parsed > high):
+            unit = f" {field.unit}" if field.unit else ""
+            raise BadValue(f"{field.name} cannot be {parsed:g}{unit}. Use {_bound(low)} to {_bound(high)}{unit}.")
+    return parsed
+
+
+def _argument(command: Command, field: Field, arguments: Mapping[str, object]) -> Any:
+    value = arguments.get(field.name)
+    if value is not None:
+        return parse_field(field, value)
+    if field.required:
+        raise BadValue(f"{command.name} needs {field.name}: {field.doc}.")
+    return field.default
+
+
+def _int(field: Field, value: object) -> int:
+    number = _float(field, value) if not isinstance(value, int) or isinstance(value, bool) else value
+    if number != int(number):
+        raise BadValue(f"{field.name} is a whole number, not {quoted(str(value))}.")
+    return int(number)
+
+
+def _float(field: Field, value: object) -> float:
+    number = math.nan
+    if isinstance(value, (bool, int, float)):
+        number = value if isinstance(value, int) and abs(value) < 1 << 63 else _finite(value)
+    elif isinstance(value, str) and len(value) <= 40:
+        number = _finite(value)
+    if not math.isfinite(number):
+        raise BadValue(f"{field.name} is a number, not {quoted(str(value))}.")
+    return float(number)
+
+
+def _finite(value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (ValueError, OverflowError):
+        return math.nan
+
+
+def _bool(field: Field, value: object) -> bool:
+    if isinstance(value, (bool, int, float)) and math.isfinite(value):
+        return value != 0  # a button's pressure counts as pressed
+    if isinstance(value, str) and value.strip().lower() in _TRUE + _FALSE:
+        return value.strip().lower() in _TRUE
+    raise BadValue(f"{field.name} is 0 or 1, not {quoted(str(value))}.")
+
+
+def _text(field: Field, value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise BadValue(f"{field.name} is text, not {quoted(str(value))}.")
+    text = str(value)
+    if len(text) > MAX_TEXT:
+        raise BadValue(f"{field.name} is longer than {MAX_TEXT} characters: {quoted(text)}.")
+    if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
+        raise BadValue(f"{field.name} holds characters that are no text: {quoted(text)}.")
+    return text
+
+
+def _track(field: Field, value: object) -> str:
+    text = str(value).strip().lower() if isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
+    if text in _ROLES:
+        return text
+    numbers = {str(form): role for number, role in enumerate(_ROLES, start=1) for form in (number, float(number))}
+    if text in numbers:
+        return numbers[text]
+    raise BadValue(f"{quoted(str(value))} is no track. Tracks: {', '.join(_ROLES)}, or 1 to {len(_ROLES)}.")
+
+
+def _tracks(field: Field, value: object) -> list[str]:
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, (list, tuple)) or not parts:
+        raise BadValue(f"{field.name} are names of tracks: {', '.join(_ROLES)}.")
+    return list(dict.fromkeys(_track(field, part) for part in parts))
+
+
+def _bound(bound: float | None) -> str:
+    return "any" if bound is None else f"{bound:g}"
+
+
+_PARSERS = {
+    Kind.INT: _int,
+    Kind.FLOAT: _float,
+    Kind.BOOL: _bool,
+    Kind.TEXT: _text,
+    Kind.TRACK: _track,
+    Kind.TRACKS: _tracks,
+}

@@ -1,0 +1,384 @@
+"""The one table of what an engine can be told, what it keeps as its state, and what it tells.
+
+`COMMANDS`, `PROPERTIES` and `EVENTS` list each thing once: name, fields with types, units and ranges, OSC address, HTTP
+path. Everything else derives from them: parsing and checking (`parsing.py`), the replies and the typed client
+(`client.py`), OSC (`osc_server.py`), the reference page (`docs/protocol.md`, made by `reference.py`). To add a command,
+add one entry here and one method of the same name to `commands.py`.
+
+A track is one of the four roles, or its number from 1: drums, bass, harmony, melody. Bars and beats count from 1, as
+musicians count them.
+"""
+
+from __future__ import annotations
+
+from resonantgen.music.time import MAX_BARS, MAX_TEMPO_BPM, MIN_TEMPO_BPM
+from resonantgen.prompt.intent import ATTRIBUTES
+from resonantgen.session.setup import MAX_GAIN_DB, SILENT_GAIN_DB
+from resonantgen_bridge.schema import REQUIRED, Command, Event, Field, Kind, Property
+
+VERSION = 1  # of the protocol; a client refuses an engine of another
+OSC_ROOT = "/rg"
+HTTP_ROOT = "/v1"
+
+ZMQ_COMMANDS_PORT, ZMQ_EVENTS_PORT, OSC_PORT = 5570, 5571, 9010
+METER_HZ = 20
+MAX_TEXT = 1000  # characters of a prompt or any other text
+MAX_SEED = (1 << 63) - 1
+
+
+def _track(doc: str = "which track", default: object = REQUIRED) -> Field:
+    return Field("track", Kind.TRACK, doc, default)
+
+
+def _tempo(default: object = REQUIRED) -> Field:
+    return Field(
+        "tempo", Kind.FLOAT, "quarter notes per minute", default, low=MIN_TEMPO_BPM, high=MAX_TEMPO_BPM, unit="bpm"
+    )
+
+
+def _bars(default: object = REQUIRED) -> Field:
+    return Field("bars", Kind.INT, "length of the loop", default, low=1, high=MAX_BARS, unit="bars")
+
+
+def _on(doc: str, name: str = "on", default: object = True) -> Field:
+    return Field(name, Kind.BOOL, doc, default)
+
+
+_KEY = Field("key", Kind.TEXT, 'such as "A minor", "F# major", "D dorian"')
+_METER = Field("meter", Kind.TEXT, 'such as "4/4", "7/8"')
+_SEED = Field("seed", Kind.INT, "the same words and seed give the same bytes", None, low=0, high=MAX_SEED)
+_ATTRIBUTE = Field("attribute", Kind.TEXT, "how it is played", choices=ATTRIBUTES)
+_LEVEL = Field("value", Kind.FLOAT, "0 is what the style would do", low=-1, high=1)
+_GAIN = Field("gain", Kind.FLOAT, f"{SILENT_GAIN_DB:g} is silence", low=SILENT_GAIN_DB, high=MAX_GAIN_DB, unit="dB")
+_PAN = Field("pan", Kind.FLOAT, "-1 left, 0 as it is, 1 right", low=-1, high=1)
+
+# What every command that makes takes, or moves between them, answers with.
+_OUTCOME = (
+    Field("changed", Kind.TEXT, "track: the id of the take that it plays now, or null"),
+    Field("locked", Kind.TRACKS, "tracks that a lock kept from changing"),
+    Field("kept", Kind.TRACKS, "tracks that were left alone"),
+    Field("understood", Kind.TEXT, "what the words meant, as `resonantgen understand --json` gives it, or null"),
+)
+
+COMMANDS: tuple[Command, ...] = (
+    # -- music --------------------------------------------------------------------------------------------------------
+    Command(
+        "generate",
+        "Make a new start from words: all unlocked tracks, or only those named.",
+        (
+            Field("prompt", Kind.TEXT, "what to play"),
+            _tempo(None),
+            Field("key", Kind.TEXT, _KEY.doc, None),
+            Field("meter", Kind.TEXT, _METER.doc, None),
+            _bars(None),
+            _SEED,
+            Field("tracks", Kind.TRACKS, "only these", None),
+        ),
+        _OUTCOME,
+        osc=("prompt",),
+        http="POST /generate",
+        generates=True,
+    ),
+    Command(
+        "regenerate",
+        "Change what the words name, or every unlocked track, around what is locked. Without words: other ideas.",
+        (Field("prompt", Kind.TEXT, "what to change", ""), _track("only this one", None), _SEED),
+        _OUTCOME,
+        osc=("regenerate", "track/{track}/regenerate"),
+        http="POST /regenerate",
+        trigger=True,
+        generates=True,
+    ),
+    Command(
+        "adjust",
+        "Set how a track, or every unlocked one, is played, and make it again with the same idea.",
+        (_ATTRIBUTE, _LEVEL, _track("only this one", None)),
+        _OUTCOME,
+        osc=("track/{track}/{attribute}", "{attribute}"),
+        http="PUT /attributes/{attribute}",
+        generates=True,
+    ),
+    Command(
+        "style",
+        "Change the style of every unlocked track.",
+        (Field("style", Kind.TEXT, "the id of a preset in presets/styles"),),
+        _OUTCOME,
+        osc=("style",),
+        http="PUT /style",
+        generates=True,
+    ),
+    Command(
+        "key",
+        "Change the key. Refused while a pitched track is locked.",
+        (_KEY,),
+        _OUTCOME,
+        osc=("key",),
+        http="PUT /key",
+        generates=True,
+    ),
+    Command(
+        "meter",
+        "Change the meter. Refused while a track is locked.",
+        (_METER,),
+        _OUTCOME,
+        osc=("meter",),
+        http="PUT /meter",
+        generates=True,
+    ),
+    Command(
+        "bars",
+        "Change the length of the loop. Refused while a track is locked.",
+        (_bars(),),
+        _OUTCOME,
+        osc=("bars",),
+        http="PUT /bars",
+        generates=True,
+    ),
+    Command(
+        "tempo",
+        "Play at another tempo from the next bar line, from the same notes; locked takes' stored bytes stay.",
+        (_tempo(),),
+        osc=("tempo",),
+        http="PUT /tempo",
+    ),
+    Command(
+        "lock",
+        "Freeze a track, or free it.",
+        (_track(), _on("0 frees it", "locked")),
+        osc=("track/{track}/lock",),
+        http="PUT /tracks/{track}/lock",
+    ),
+    Command(
+        "undo",
+        "Take back the last change, or bring back a track's earlier take.",
+        (_track("only this one", None),),
+        _OUTCOME,
+        osc=("undo", "track/{track}/undo"),
+        http="POST /undo",
+        trigger=True,
+    ),
+    Command(
+        "redo",
+        "Do again what undo took back.",
+        (_track("only this one", None),),
+        _OUTCOME,
+        osc=("redo", "track/{track}/redo"),
+        http="POST /redo",
+        trigger=True,
+    ),
+    Command(
+        "auto",
+        "Regenerate the unlocked tracks every so many bars.",
+        (Field("every", Kind.INT, "0 is never", low=0, high=MAX_BARS, unit="bars"),),
+        osc=("auto",),
+        http="PUT /auto",
+    ),
+    Command(
+        "cancel",
+        "Give up what is being generated, and what waits for it.",
+        (),
+        (Field("cancelled", Kind.INT, "how many commands were given up"),),
+        osc=("cancel",),
+        http="POST /cancel",
+        trigger=True,
+    ),
+    # -- transport ----------------------------------------------------------------------------------------------------
+    Command("play", "Play, or stop.", (_on("0 stops"),), osc=("play",), http="PUT /play"),
+    Command("stop", "Stop where it is.", osc=("stop",), http="POST /stop", trigger=True),
+    Command(
+        "seek",
+        "Go to a place in the loop.",
+        (
+            Field("bar", Kind.INT, "from 1", low=1, high=MAX_BARS),
+            Field("beat", Kind.FLOAT, "from 1, in units of the meter", 1.0, low=1, high=13),
+        ),
+        osc=("seek",),
+        http="PUT /position",
+    ),
+    Command(
+        "loop",
+        "Play around, all of it or some bars of it; or once, and stop.",
+        (
+            _on("0: play once, and stop"),
+            Field("first", Kind.INT, "first bar", 1, low=1, high=MAX_BARS),
+            Field("bars", Kind.INT, "how many; 0 is to the end", 0, low=0, high=MAX_BARS, unit="bars"),
+        ),
+        osc=("loop",),
+        http="PUT /loop",
+    ),
+    # -- mixer --------------------------------------------------------------------------------------------------------
+    Command(
+        "gain", "Set a track's gain.", (_track(), _GAIN), osc=("track/{track}/gain",), http="PUT /tracks/{track}/gain"
+    ),
+    Command(
+        "pan", "Set a track's balance.", (_track(), _PAN), osc=("track/{track}/pan",), http="PUT /tracks/{track}/pan"
+    ),
+    Command(
+        "mute",
+        "Silence a track.",
+        (_track(), _on("0: no more")),
+        osc=("track/{track}/mute",),
+        http="PUT /tracks/{track}/mute",
+    ),
+    Command(
+        "solo",
+        "Hear only this track, and others that are soloed.",
+        (_track(), _on("0: no more")),
+        osc=("track/{track}/solo",),
+        http="PUT /tracks/{track}/solo",
+    ),
+    # -- the DAW, MIDI, the engine itself -----------------------------------------------------------------------------
+    Command(
+        "map",
+        "Say which of our tracks a track of the DAW is. Otherwise names decide.",
+        (
+            Field("daw_track", Kind.INT, "its number in the DAW, from 1", low=1, high=999),
+            Field("track", Kind.TRACK, "ours; left out: names decide again", None),
+        ),
+        osc=("map",),
+        http="PUT /map/{daw_track}",
+    ),
+    Command(
+        "midi_learn",
+        "Bind the next MIDI note, controller or program that arrives to an action.",
+        (
+            Field("action", Kind.TEXT, 'as in a mapping file: "regenerate bass", "lock drums", "density bass"'),
+            Field("seconds", Kind.FLOAT, "how long to wait", 30.0, low=0.1, high=600, unit="s"),
+        ),
+        (Field("binding", Kind.TEXT, 'what was bound: "note 36 on channel 10"'),),
+        http="POST /midi/learn",
+    ),
+    Command(
+        "export",
+        "Write stems, mix, MIDI and session.json to a folder on the engine's machine.",
+        (Field("folder", Kind.TEXT, "where; a path"),),
+        (Field("folder", Kind.TEXT, "where it is"),),
+        http="POST /export",
+    ),
+    Command(
+        "session",
+        "What plays, as `resonantgen show --json` gives it.",
+        result=(Field("session", Kind.TEXT, "the document"),),
+        http="GET /session",
+    ),
+    Command(
+        "state",
+        "The value of every property.",
+        result=(Field("state", Kind.TEXT, "key: value"),),
+        http="GET /state",
+    ),
+    Command(
+        "status",
+        "How the engine does: versions, addresses, audio, MIDI, underruns, render-ahead, generation times.",
+        result=(Field("status", Kind.TEXT, "the document"),),
+        http="GET /status",
+    ),
+    Command(
+        "ping",
+        "Is anyone there?",
+        result=(Field("version", Kind.INT, "of the protocol"),),
+        osc=("ping",),
+        http="GET /ping",
+    ),
+)
+
+PROPERTIES: tuple[Property, ...] = (
+    Property("project", Field("project", Kind.TEXT, "the project's folder")),
+    Property("prompt", Field("prompt", Kind.TEXT, "the last words that made or changed music")),
+    Property("style", Field("style", Kind.TEXT, "the id of the style; empty before there is music")),
+    Property("tempo", _tempo()),
+    Property("key", _KEY),
+    Property("meter", _METER),
+    Property("bars", Field("bars", Kind.INT, "length of the loop; 0 before there is music", unit="bars")),
+    Property("chords", Field("chords", Kind.TEXT, 'such as "Am F G"')),
+    Property("play", Field("on", Kind.BOOL, "whether it plays")),
+    Property("loop", Field("on", Kind.BOOL, "whether it plays around")),
+    Property("loop/first", Field("first", Kind.INT, "first bar of the loop")),
+    Property("loop/bars", Field("bars", Kind.INT, "bars in the loop; 0 is to the end", unit="bars")),
+    Property("auto", Field("every", Kind.INT, "bars between regenerations; 0 is never", unit="bars")),
+    Property("busy", Field("busy", Kind.BOOL, "whether something is being generated")),
+    Property("audio", Field("audio", Kind.TEXT, "the device that plays, or what is wrong with it")),
+    *(
+        Property(name, Field("value", Kind.FLOAT, f"{name} of everything that is made", low=-1, high=1))
+        for name in ATTRIBUTES
+    ),
+    Property("track/{track}/lock", _on("whether it is frozen", "locked")),
+    Property("track/{track}/take", Field("take", Kind.TEXT, 'the id of the take, such as "bass-3"; empty: silent')),
+    Property("track/{track}/summary", Field("summary", Kind.TEXT, "what it plays, for people")),
+    Property("track/{track}/gain", _GAIN),
+    Property("track/{track}/pan", _PAN),
+    Property("track/{track}/mute", _on("whether it is silenced")),
+    Property("track/{track}/solo", _on("whether it is soloed")),
+    *(
+        Property(f"track/{{track}}/{name}", Field("value", Kind.FLOAT, f"its {name}", low=-1, high=1))
+        for name in ATTRIBUTES
+    ),
+)
+
+EVENTS: tuple[Event, ...] = (
+    Event(
+        "changed", "Properties have other values now.", (Field("state", Kind.TEXT, "key: value of those that changed"),)
+    ),
+    Event(
+        "progress",
+        "A track that is being made has come so far.",
+        (
+            _track(),
+            Field("stage", Kind.TEXT, "what is done", choices=("notes", "sound")),
+            Field("bar", Kind.INT, "bars that are done"),
+            Field("bars", Kind.INT, "of so many"),
+        ),
+        osc="track/{track}/progress",
+    ),
+    Event(
+        "take",
+        "A take was committed: it is on disk, and plays from the next bar line.",
+        (_track(), Field("take", Kind.TEXT, "its id"), Field("summary", Kind.TEXT, "what it plays")),
+        osc="track/{track}/new",
+    ),
+    Event(
+        "swap",
+        "A track's sound changed on a bar line; sent when it is mixed, a little before it is heard.",
+        (
+            _track(),
+            Field("material", Kind.TEXT, 'a take\'s id, with "~" behind it while its end is still rendered'),
+            Field("bar", Kind.INT, "bar of the loop"),
+            Field("frame", Kind.INT, "of the output stream, from 0", unit="frames"),
+        ),
+    ),
+    Event("beat", "A beat begins.", (Field("bar", Kind.INT, "from 1"), Field("beat", Kind.INT, "from 1")), osc="beat"),
+    Event(
+        "level",
+        f"How loud a track is, {METER_HZ} times a second.",
+        (
+            _track(),
+            Field("peak", Kind.FLOAT, "largest sample since the last one", unit="dBFS"),
+            Field("rms", Kind.FLOAT, "mean power since", unit="dBFS"),
+        ),
+        osc="track/{track}/level",
+    ),
+    Event(
+        "applied",
+        "A command changed the session; in the order in which they took effect.",
+        (
+            Field("number", Kind.INT, "from 1 since the engine started"),
+            Field("command", Kind.TEXT, "its name"),
+            Field("arguments", Kind.TEXT, "by name, with everything that was chosen for it"),
+        ),
+    ),
+    Event(
+        "problem",
+        "Something went wrong that no command caused.",
+        (Field("code", Kind.TEXT, "its kind"), Field("message", Kind.TEXT, "what it is and what to do")),
+        osc="problem",
+    ),
+    Event(
+        "heartbeat",
+        "The engine is there, once a second.",
+        (Field("seconds", Kind.FLOAT, "since it started", unit="s"),),
+    ),
+)
+
+COMMAND: dict[str, Command] = {command.name: command for command in COMMANDS}
+EVENT: dict[str, Event] = {event.name: event for event in EVENTS}
+PROPERTY_OF_KEY: dict[str, Property] = {key: prop for prop in PROPERTIES for key in prop.state_keys()}
