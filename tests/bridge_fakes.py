@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from resonantgen.errors import Cancelled, ResonantGenError
 from resonantgen.music.notes import Role
 from resonantgen_bridge.calls import Call, Listener, Notice, ignore
 from resonantgen_bridge.protocol import PROPERTIES, VERSION
@@ -81,7 +80,7 @@ class FakeEngine:
             finally:
                 self.waiting -= 1
         answer = self.answers.get(call.command)
-        if callable(answer) and not isinstance(answer, type):
+        if callable(answer):
             answer = answer(call)
         if isinstance(answer, Exception):
             raise answer
@@ -158,9 +157,3 @@ class FakeEngine:
             case "ping":
                 return {"version": VERSION}
         return {}
-
-
-def refusing(error: ResonantGenError | None = None) -> Callable[[Call], ResonantGenError]:
-    """An answer for `FakeEngine.answers` that refuses each call with a new exception of the kind."""
-    kind, message = (type(error), str(error)) if error else (Cancelled, "It was given up.")
-    return lambda call: kind(message)
