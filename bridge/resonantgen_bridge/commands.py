@@ -1,0 +1,267 @@
+"""What each command of `protocol.COMMANDS` does: one method for each, of the same name, with its fields by name.
+
+Methods that generate are coroutines; the others are done when they return. All of it belongs to the engine's loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+from resonantgen.realtime.player import Player
+
+from resonantgen.errors import DeviceError
+from resonantgen.generators.style import load_style
+from resonantgen.music.notes import Role
+from resonantgen.music.theory import Key
+from resonantgen.music.time import Meter
+from resonantgen.prompt import intent_to_dict
+from resonantgen.prompt.intent import Intent
+from resonantgen.session.jobs import NEW_SEEDS, Order
+from resonantgen.session.session import Session
+from resonantgen.session.values import Result
+from resonantgen_bridge.calls import Call, Listener, Value
+from resonantgen_bridge.desk import Desk
+from resonantgen_bridge.generation import GenerationQueue, Request
+from resonantgen_bridge.hub import Hub
+from resonantgen_bridge.playback import Playback
+from resonantgen_bridge.protocol import VERSION
+
+TEMPO_DECIMALS = 3  # hosts send 32-bit floats: 97.3 arrives as 97.30000305175781
+
+Outcome = dict[str, Value]
+
+
+class Learner(Protocol):
+    """What can bind the next MIDI message to an action."""
+
+    async def learn(self, action: str, seconds: float) -> str: ...
+
+
+class Commands:
+    def __init__(
+        self,
+        session: Session,
+        player: Player,
+        playback: Playback,
+        queue: GenerationQueue,
+        desk: Desk,
+        hub: Hub,
+        session_changed: Callable[[Call, Mapping[str, Value]], None],
+        describe: Callable[[], dict[str, Value]],
+    ) -> None:
+        """`session_changed` is told of each change that no generation made, and of the properties that it changes;
+        `describe` gives the status.
+        """
+        self._session = session
+        self._player = player
+        self._playback = playback
+        self._queue = queue
+        self._desk = desk
+        self._hub = hub
+        self._session_changed = session_changed
+        self._describe = describe
+        self.learner: Learner | None = None
+
+    # -- music --------------------------------------------------------------------------------------------------------
+
+    async def generate(
+        self,
+        on_progress: Listener,
+        prompt: str,
+        tempo: float | None,
+        key: str | None,
+        meter: str | None,
+        bars: int | None,
+        seed: int | None,
+        tracks: Sequence[str] | None,
+    ) -> Outcome:
+        if seed is None and self._session.settings is None:
+            seed = secrets.randbelow(NEW_SEEDS)  # here, so that planning again or a replay gives the same
+        exact = None if tempo is None else _tempo(tempo)
+
+        def plan(intent: Intent) -> Order:
+            return self._session.order_generation(
+                intent, tempo=exact, key=key, meter=meter, bars=bars, seed=seed, tracks=tracks
+            )
+
+        arguments = {"prompt": prompt, "tempo": tempo, "key": key, "meter": meter}
+        arguments |= {"bars": bars, "seed": seed, "tracks": tracks}
+        return await self._generate(Call("generate", arguments), plan, on_progress, text=prompt)
+
+    async def regenerate(self, on_progress: Listener, prompt: str, track: str | None, seed: int | None) -> Outcome:
+        def plan(intent: Intent) -> Order:
+            return self._session.order_regeneration(intent, track=track, seed=seed)
+
+        call = Call("regenerate", {"prompt": prompt, "track": track, "seed": seed})
+        return await self._generate(call, plan, on_progress, text=prompt)
+
+    async def adjust(self, on_progress: Listener, attribute: str, value: float, track: str | None) -> Outcome:
+        def plan(_: Intent) -> Order:
+            return self._session.order_adjustment(attribute, value, track)
+
+        call = Call("adjust", {"attribute": attribute, "value": value, "track": track})
+        return await self._generate(call, plan, on_progress)
+
+    async def style(self, on_progress: Listener, style: str) -> Outcome:
+        load_style(style)
+        return await self._edit(Call("style", {"style": style}), Intent("", style=style), "style", style, on_progress)
+
+    async def key(self, on_progress: Listener, key: str) -> Outcome:
+        parsed = Key.parse(key)
+        return await self._edit(Call("key", {"key": key}), Intent("", key=parsed), "key", parsed, on_progress)
+
+    async def meter(self, on_progress: Listener, meter: str) -> Outcome:
+        parsed = Meter.parse(meter)
+        return await self._edit(Call("meter", {"meter": meter}), Intent("", meter=parsed), "meter", parsed, on_progress)
+
+    async def bars(self, on_progress: Listener, bars: int) -> Outcome:
+        return await self._edit(Call("bars", {"bars": bars}), Intent("", bars=bars), "bars", bars, on_progress)
+
+    def tempo(self, tempo: float) -> Outcome:
+        settings = self._session.settings
+        if settings is None or settings.tempo_bpm != _tempo(tempo):
+            self._session.set_tempo(_tempo(tempo))
+            self._playback.follow()
+            self._session_changed(Call("tempo", {"tempo": tempo}), {"tempo": float(_tempo(tempo))})
+        return {}
+
+    def lock(self, track: str, locked: bool) -> Outcome:
+        if (Role(track) in self._session.locked) != locked:
+            (self._session.lock if locked else self._session.unlock)(track)
+            self._session_changed(Call("lock", {"track": track, "locked": locked}), {f"track/{track}/lock": locked})
+        return {}
+
+    async def undo(self, on_progress: Listener, track: str | None) -> Outcome:
+        return await self._step("undo", track, self._session.undo, on_progress)
+
+    async def redo(self, on_progress: Listener, track: str | None) -> Outcome:
+        return await self._step("redo", track, self._session.redo, on_progress)
+
+    def auto(self, every: int) -> Outcome:
+        self._hub.update({"auto": every})
+        return {}
+
+    def cancel(self) -> Outcome:
+        return {"cancelled": self._queue.cancel_all()}
+
+    # -- transport ----------------------------------------------------------------------------------------------------
+
+    def play(self, on: bool) -> Outcome:
+        self._player.play(on)
+        self._hub.update({"play": on})
+        return {}
+
+    def stop(self) -> Outcome:
+        return self.play(False)
+
+    def seek(self, bar: int, beat: float) -> Outcome:
+        settings = self._session.settings
+        meter = settings.meter if settings else Meter()
+        self._player.seek(bar - 1, round((beat - 1) * meter.unit_ticks))
+        return {}
+
+    def loop(self, on: bool, first: int, bars: int) -> Outcome:
+        self._player.set_loop(on, first - 1, bars)
+        self._hub.update({"loop": on, "loop/first": first, "loop/bars": bars})
+        return {}
+
+    # -- mixer --------------------------------------------------------------------------------------------------------
+
+    def gain(self, track: str, gain: float) -> Outcome:
+        self._desk.set_strip(Role(track), replace(self._desk.strip(Role(track)), gain_db=gain))
+        return {}
+
+    def pan(self, track: str, pan: float) -> Outcome:
+        self._desk.set_strip(Role(track), replace(self._desk.strip(Role(track)), pan=pan))
+        return {}
+
+    def mute(self, track: str, on: bool) -> Outcome:
+        self._desk.set_strip(Role(track), replace(self._desk.strip(Role(track)), muted=on))
+        return {}
+
+    def solo(self, track: str, on: bool) -> Outcome:
+        self._desk.set_strip(Role(track), replace(self._desk.strip(Role(track)), soloed=on))
+        return {}
+
+    # -- the DAW, MIDI, the engine itself -----------------------------------------------------------------------------
+
+    def map(self, daw_track: int, track: str | None) -> Outcome:
+        self._desk.map_track(daw_track, None if track is None else Role(track))
+        return {}
+
+    async def midi_learn(self, on_progress: Listener, action: str, seconds: float) -> Outcome:
+        if self.learner is None:
+            raise DeviceError("No MIDI input is open, so nothing can be learned. See: resonantgen doctor")
+        return {"binding": await self.learner.learn(action, seconds)}
+
+    async def export(self, on_progress: Listener, folder: str) -> Outcome:
+        self._desk.save()
+        where = await asyncio.to_thread(_export, self._session.path, Path(folder))
+        return {"folder": str(where)}
+
+    def session(self) -> Outcome:
+        from resonantgen.session.export import session_document
+
+        return {"session": session_document(self._session)}
+
+    def state(self) -> Outcome:
+        return {"state": dict(self._hub.state)}
+
+    def status(self) -> Outcome:
+        return {"status": self._describe()}
+
+    def ping(self) -> Outcome:
+        return {"version": VERSION}
+
+    # -- how it is done -----------------------------------------------------------------------------------------------
+
+    async def _generate(
+        self, call: Call, plan: Callable[[Intent], Order], on_progress: Listener, text: str = ""
+    ) -> Outcome:
+        return outcome(await self._queue.submit(Request(call, plan, text), on_progress))
+
+    async def _edit(self, call: Call, intent: Intent, name: str, value: object, on_progress: Listener) -> Outcome:
+        """Change what all tracks share. A host repeats what is so already: that makes no other music."""
+
+        def plan(_: Intent) -> Order:
+            return self._session.order_regeneration(intent)
+
+        settings = self._session.settings
+        if settings is not None and getattr(settings, name) == value and not self._queue.busy:
+            return outcome(Result(kept=tuple(self._session.playing)))
+        return await self._generate(call, plan, on_progress)
+
+    async def _step(
+        self, name: str, track: str | None, step: Callable[[str | None], Result], on_progress: Listener
+    ) -> Outcome:
+        def act() -> Result:
+            return step(track)
+
+        request = Request(Call(name, {"track": track}), act, plans=False)
+        return outcome(await self._queue.submit(request, on_progress))
+
+
+def outcome(result: Result) -> Outcome:
+    """What `protocol` lists as the result of a command that makes takes."""
+    return {
+        "changed": {role.value: take.id if take else None for role, take in result.changed.items()},
+        "locked": [role.value for role in result.locked],
+        "kept": [role.value for role in result.kept],
+        "understood": intent_to_dict(result.intent) if result.intent and result.intent.text else None,
+    }
+
+
+def _tempo(tempo: float) -> Fraction:
+    return Fraction(str(round(tempo, TEMPO_DECIMALS)))
+
+
+def _export(project: Path, folder: Path) -> Path:
+    """In a thread of its own, with a connection of its own."""
+    with Session.open(project, readonly=True) as session:
+        return session.export(folder)

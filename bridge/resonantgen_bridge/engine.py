@@ -1,0 +1,271 @@
+"""The live engine: a session, a player, a worker and whoever drives them, in one asyncio loop.
+
+The loop owns everything here. The player reports from its own thread: notes go straight on to MIDI, everything else is
+handed to the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import Protocol, TextIO
+
+from resonantgen.errors import ResonantGenError
+from resonantgen.music.notes import Note, Role
+from resonantgen.realtime.output import AudioOutput
+from resonantgen.realtime.player import (
+    BarLine,
+    Beat,
+    Heard,
+    Levels,
+    NotePlayed,
+    NotesOff,
+    Player,
+    Problem,
+    Stopped,
+    Swapped,
+)
+from resonantgen.realtime.ring import Ring
+from resonantgen.realtime.worker import Worker
+from resonantgen.session.session import Session
+from resonantgen.session.values import Result
+from resonantgen_bridge.calls import Call, Listener, Value, ignore
+from resonantgen_bridge.commands import Commands
+from resonantgen_bridge.desk import Desk
+from resonantgen_bridge.generation import GenerationQueue
+from resonantgen_bridge.hub import Hub
+from resonantgen_bridge.playback import Playback
+from resonantgen_bridge.properties import last_prompt, music_properties
+from resonantgen_bridge.protocol import COMMAND
+
+HEARTBEAT_SECONDS = 1.0
+
+
+class NotesOut(Protocol):
+    """Where the tracks' notes go. Called in the player's thread."""
+
+    def schedule(self, role: Role, note: Note, at_seconds: float, duration_seconds: float) -> None: ...
+
+    def all_off(self, role: Role, at_seconds: float) -> None: ...
+
+
+class LiveEngine:
+    """`calls.Engine`, for real. Use it in an `async with` block."""
+
+    def __init__(
+        self,
+        session: Session,
+        worker: Worker,
+        output: AudioOutput,
+        ring: Ring,
+        sample_rate: int,
+        depth_frames: int,
+        stems: bool = False,
+        journal: TextIO | None = None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._started = time.monotonic()
+        self._session = session
+        self._worker = worker
+        self._output = output
+        self._ring = ring
+        self._sample_rate = sample_rate
+        self._journal = journal
+        self._number = 0
+        self._heartbeat: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._hub = Hub()
+        self._player = Player(ring, sample_rate, stems=stems, depth_frames=depth_frames, listener=self._hear)
+        self._playback = Playback(session, self._player, worker, sample_rate, self.complain)
+        self._queue = GenerationQueue(session, worker, self._playback, self._hub, self._generated)
+        self._desk = Desk(session, self._player, self._hub, self.complain)
+        self._commands = Commands(
+            session,
+            self._player,
+            self._playback,
+            self._queue,
+            self._desk,
+            self._hub,
+            self._session_changed,
+            self.describe,
+        )
+        self.notes_out: NotesOut | None = None
+        self.addresses: dict[str, str] = {}  # by transport, for `status`
+        self._hub.update({"play": False, "loop": True, "loop/first": 1, "loop/bars": 0, "auto": 0, "busy": False})
+        self._hub.update(music_properties(session) | {"prompt": last_prompt(session), "audio": output.status().message})
+
+    @property
+    def commands(self) -> Commands:
+        return self._commands
+
+    @property
+    def hub(self) -> Hub:
+        return self._hub
+
+    async def __aenter__(self) -> LiveEngine:
+        self._playback.follow()
+        self._player.start()
+        self._heartbeat = self._loop.create_task(self._beat_heart())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+        await self._queue.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._playback.close()
+        self._player.close()
+        self._desk.save()
+
+    # -- as transports see it -----------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> Mapping[str, Value]:
+        return self._hub.state
+
+    async def execute(self, call: Call, client: str, on_progress: Listener = ignore) -> dict[str, Value]:
+        command = COMMAND[call.command]
+        method = getattr(self._commands, command.name)
+        if not inspect.iscoroutinefunction(method):
+            done: dict[str, Value] = method(**call.arguments)
+            return done
+        result: dict[str, Value] = await method(on_progress, **call.arguments)
+        return result
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        return self._hub.subscribe(listener)
+
+    def align(self, quarters: float, at_seconds: float) -> None:
+        self._player.align(quarters, at_seconds)
+
+    def name_daw_track(self, daw_track: int, name: str) -> None:
+        self._desk.name_track(daw_track, name)
+
+    def role_of_daw_track(self, daw_track: int) -> str | None:
+        role = self._desk.role_of(daw_track)
+        return None if role is None else role.value
+
+    def complain(self, error: ResonantGenError) -> None:
+        """Say what went wrong where no command waits to be told."""
+        self._hub.tell("problem", code=type(error).__name__, message=str(error))
+
+    # -- what changed -------------------------------------------------------------------------------------------------
+
+    def _session_changed(self, call: Call, properties: Mapping[str, Value]) -> None:
+        """A lock or a tempo: what was not made by the line, and may change what the line is making."""
+        self._hub.update(properties)
+        self._queue.standing_moved()
+        self._apply(call)
+
+    def _generated(self, call: Call, result: Result) -> None:
+        self._playback.follow()
+        self._hub.update(music_properties(self._session))
+        if result.intent is None:  # a step through history
+            self._hub.update({"prompt": last_prompt(self._session)})
+        elif result.intent.text:
+            self._hub.update({"prompt": result.intent.text})
+        for role, take in result.changed.items():
+            if take is not None:
+                self._hub.tell("take", track=role.value, take=take.id, summary=take.summary)
+        if result.changed:
+            self._apply(call)
+
+    def _apply(self, call: Call) -> None:
+        self._number += 1
+        arguments = {name: value for name, value in call.arguments.items() if value is not None}
+        self._hub.tell("applied", number=self._number, command=call.command, arguments=arguments)
+        if self._journal is not None:
+            line = {"number": self._number, "command": call.command, "arguments": arguments}
+            self._journal.write(json.dumps(line) + "\n")
+            self._journal.flush()
+
+    # -- what the player reports --------------------------------------------------------------------------------------
+
+    def _hear(self, event: Heard) -> None:
+        """In the player's thread."""
+        if isinstance(event, (NotePlayed, NotesOff)):
+            self._pass_note(event)
+        elif not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._heard, event)
+
+    def _pass_note(self, event: NotePlayed | NotesOff) -> None:
+        out = self.notes_out
+        at_seconds = self._ring.time_of(event.frame)
+        if out is None or at_seconds is None:
+            return
+        if isinstance(event, NotesOff):
+            out.all_off(event.role, at_seconds)
+        else:
+            out.schedule(event.role, event.note, at_seconds, event.duration_frames / self._sample_rate)
+
+    def _heard(self, event: Heard) -> None:
+        tell = self._hub.tell
+        match event:
+            case Beat():
+                tell("beat", bar=event.bar + 1, beat=event.beat + 1)
+            case Levels():
+                for role, level in event.levels.items():
+                    tell("level", track=role.value, peak=level.peak_db, rms=level.rms_db)
+            case Swapped():
+                tell("swap", track=event.role.value, material=event.name, bar=event.bar + 1, frame=event.frame)
+            case BarLine():
+                self._regenerate_at(event.count)
+            case Stopped():
+                self._hub.update({"play": self._player.position().playing})
+            case Problem():
+                tell("problem", code="EngineError", message=event.message)
+            case _:
+                pass
+
+    def _regenerate_at(self, bars_played: int) -> None:
+        """Auto mode: in the last of every so many bars, so that the new tracks begin on the next bar line."""
+        every = self._hub.state["auto"]
+        if every and (bars_played + 1) % every == 0 and not self._queue.busy:
+            task = self._loop.create_task(self._regenerate())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _regenerate(self) -> object:
+        try:
+            return await self._commands.regenerate(ignore, "", None, None)
+        except ResonantGenError as error:
+            self.complain(error)
+            return None
+
+    # -- how it does --------------------------------------------------------------------------------------------------
+
+    async def _beat_heart(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            before = self._hub.state["audio"]
+            self._output.check()
+            message = self._output.status().message
+            self._hub.update({"audio": message})
+            if message != before:
+                self._hub.tell("problem", code="DeviceError", message=message)
+            self._hub.tell("heartbeat", seconds=time.monotonic() - self._started)
+
+    def describe(self) -> dict[str, Value]:
+        """What `status` answers."""
+        position = self._player.position()
+        return {
+            "version": version("resonantgen"),
+            "pid": os.getpid(),
+            "project": str(self._session.path.resolve()),
+            "seconds": round(time.monotonic() - self._started, 1),
+            "addresses": dict(self.addresses),
+            "transport": {
+                "playing": position.playing,
+                "bar": position.bar + 1,
+                "sample_rate": self._sample_rate,
+                "render_ahead_ms": round(1000 * self._ring.fill_frames() / self._sample_rate, 1),
+            },
+            "audio": self._output.status().document(),
+            "generation": self._worker.times.document(),
+            "applied": self._number,
+        }
