@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from resonantgen.music.notes import Role as Role
     from resonantgen.prompt import understand as understand
     from resonantgen.session.session import Session as Session
-    from resonantgen.session.session import Track as Track
+    from resonantgen.session.track import Track as Track
     from resonantgen.session.values import Result as Result
     from resonantgen.session.values import Settings as Settings
     from resonantgen.session.values import Take as Take
@@ -33,7 +33,7 @@ _PUBLIC = {
     "Session": "resonantgen.session.session",
     "Settings": "resonantgen.session.values",
     "Take": "resonantgen.session.values",
-    "Track": "resonantgen.session.session",
+    "Track": "resonantgen.session.track",
     "understand": "resonantgen.prompt",
 }
 __all__ = ["ResonantGenError", "Result", "Role", "Session", "Settings", "Take", "Track", "__version__", "understand"]

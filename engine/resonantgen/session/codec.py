@@ -1,4 +1,7 @@
-"""Session values to JSON text and back, for the database. The same value always gives the same text."""
+"""Session values as JSON text, for the database, and as msgpack, for other processes; and back.
+
+The same value always gives the same text and the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,20 @@ def _decode_special(kind: type, value: Any) -> object:
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_encode_special, order="deterministic")
+_PACKER = msgspec.msgpack.Encoder(enc_hook=_encode_special, order="deterministic")
+
+
+def pack(value: object) -> bytes:
+    """A value, such as an Order or a Take, as bytes that `unpack` reads in another process."""
+    return _PACKER.encode(value)
+
+
+def unpack(data: bytes, kind: type[T]) -> T:
+    """The value that was packed. Raises ValueError for bytes that are no such value."""
+    try:
+        return msgspec.msgpack.decode(data, type=kind, dec_hook=_decode_special)
+    except (msgspec.DecodeError, AssertionError) as error:
+        raise ValueError(f"no packed {kind.__name__}: {error}") from None
 
 
 def encode(value: object) -> str:

@@ -7,7 +7,7 @@ Into an earlier export they are then moved one by one, each replacing its predec
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import resonantgen
 from resonantgen.errors import StorageError
 from resonantgen.music.midi import MidiTrack, encode_midi
-from resonantgen.music.notes import Role
 from resonantgen.music.theory import Key, Progression
 from resonantgen.music.time import TICKS_PER_QUARTER, Meter
 from resonantgen.prompt import intent_to_dict
@@ -24,40 +23,42 @@ from resonantgen.session.files import staged_folder, storage_errors, sync_folder
 from resonantgen.session.values import Settings, Take
 
 if TYPE_CHECKING:
-    from resonantgen.session.session import Session
+    from resonantgen.session.view import SessionView
 
 SCHEMA_VERSION = 1
 INDEX = "session.json"
 _STAGED = ".export-"
 
 
-def export(session: Session, folder: Path) -> Path:
+def export(session: SessionView, folder: Path) -> Path:
     """Write the session to a folder, new, empty, or holding an earlier export. Gives the folder.
 
     Raises ProjectError if there is no music, ProjectDamaged if a stem is not what was written, StorageError.
     """
-    settings, playing = session.music()
+    session.music()
     replaced = _earlier_files(folder)
     # Within an existing folder, so that files can be moved even if it is a disk of its own.
     place = (folder, _STAGED) if folder.is_dir() else (folder.parent, f".{folder.name}{_STAGED}")
     with storage_errors(folder), staged_folder(*place) as staging:
         written = []
-        for name, data in _files(session, settings, playing):
+        for name, data in _files(session):
             write_file(staging / name, data)
             written.append(name)
         _move(staging, folder, written, replaced)
     return folder
 
 
-def _files(session: Session, settings: Settings, playing: Mapping[Role, Take]) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each file, session.json last."""
+def _files(session: SessionView) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each file, session.json last. All are at the session's tempo, whatever the takes'."""
     from resonantgen.instruments.wav import write_wav
 
+    settings, playing = session.music()
+    stems = session.stems()
     for role, take in playing.items():
-        yield f"{role.value}.wav", session.wav(take)
-        yield f"{role.value}.mid", take_midi(take)
+        yield f"{role.value}.wav", stems[role]
+        yield f"{role.value}.mid", take_midi(take, settings.tempo_bpm)
     mix = BytesIO()
-    write_wav(mix, session.mix(), settings.sample_rate)
+    write_wav(mix, session.mix(stems), settings.sample_rate)
     yield "mix.wav", mix.getvalue()
     tracks = [MidiTrack.of(role, take.score) for role, take in playing.items()]
     yield "session.mid", encode_midi(tracks, settings.tempo_bpm, settings.meter, settings.key)
@@ -65,13 +66,13 @@ def _files(session: Session, settings: Settings, playing: Mapping[Role, Take]) -
     yield INDEX, (text + "\n").encode()
 
 
-def take_midi(take: Take) -> bytes:
-    """A take as a MIDI file. It depends on nothing but the take."""
+def take_midi(take: Take, tempo_bpm: Fraction) -> bytes:
+    """A take as a MIDI file at a tempo. It depends on nothing else."""
     settings = take.recipe.settings
-    return encode_midi([MidiTrack.of(take.role, take.score)], settings.tempo_bpm, settings.meter, settings.key)
+    return encode_midi([MidiTrack.of(take.role, take.score)], tempo_bpm, settings.meter, settings.key)
 
 
-def session_document(session: Session) -> dict[str, Any]:
+def session_document(session: SessionView) -> dict[str, Any]:
     """What session.json holds: where the session stands, in plain values. Nulls are what an empty project lacks."""
     settings = session.settings
     understood = session.understood
@@ -90,7 +91,11 @@ def session_document(session: Session) -> dict[str, Any]:
         "prompts": [intent.text for intent in understood],
         "understood": [intent_to_dict(intent) for intent in understood],
         "chords": describe_chords(session.chords, settings.meter, settings.key) if settings else [],
-        "tracks": [_describe_track(take, take.role in session.locked) for take in session.playing.values()],
+        "tracks": [
+            _describe_track(take, settings, take.role in session.locked)
+            for take in session.playing.values()
+            if settings is not None
+        ],
     }
 
 
@@ -112,8 +117,14 @@ def describe_chords(chords: Progression, meter: Meter, key: Key) -> list[dict[st
     return rows
 
 
-def _describe_track(take: Take, locked: bool) -> dict[str, Any]:
+def _describe_track(take: Take, settings: Settings, locked: bool) -> dict[str, Any]:
+    """`frames` are those of the exported stem; the hash is of the take's own file.
+
+    They are of the same file unless the take was made at another tempo, which is said then.
+    """
     name = take.role.value
+    made_at = take.recipe.settings.tempo_bpm
+    elsewhere = {"take_tempo_bpm": _number(made_at)} if made_at != settings.tempo_bpm else {}
     return {
         "role": name,
         "locked": locked,
@@ -125,7 +136,8 @@ def _describe_track(take: Take, locked: bool) -> dict[str, Any]:
         "instrument": take.sound.preset,
         "summary": take.summary,
         "notes": len(take.score),
-        "frames": take.frames,
+        "frames": settings.frames,
+        **elsewhere,
         "audio_sha256": take.audio_sha256,
         "notes_sha256": take.notes_sha256,
         "wav": f"{name}.wav",

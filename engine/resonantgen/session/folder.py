@@ -20,16 +20,18 @@ from resonantgen.errors import (
 )
 from resonantgen.session import codec
 from resonantgen.session.files import staged_folder, storage_errors, sync_folder
+from resonantgen.session.setup import Setup
 from resonantgen.session.values import Project
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x52474E31  # "RGN1": marks the database file as ours
 DATABASE, AUDIO, LOCK, PID = "project.db", "audio", "project.lock", "writer.pid"
 STAGED_INSIDE = ".project.new-"
 
+_SETUP_TABLE = "CREATE TABLE setup (only INTEGER PRIMARY KEY CHECK (only = 1), body TEXT NOT NULL) STRICT"  # from 2 on
 _SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
@@ -39,6 +41,7 @@ CREATE TABLE take (
     UNIQUE (role, number)
 ) STRICT;
 CREATE TABLE revision (number INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
+{_SETUP_TABLE};
 """
 
 
@@ -58,7 +61,20 @@ def _write_database(folder: Path) -> None:
         database.execute("PRAGMA journal_mode = WAL")
         database.executescript(_SCHEMA)
         database.execute("INSERT INTO project VALUES (1, ?)", (codec.encode(Project()),))
+        database.execute("INSERT INTO setup VALUES (1, ?)", (codec.encode(Setup()),))
         database.commit()
+
+
+def upgrade(database: sqlite3.Connection) -> None:
+    """Bring an older project's database to this version, within the caller's transaction."""
+    if schema_version(database) < 2:
+        database.execute(_SETUP_TABLE)
+        database.execute("INSERT INTO setup VALUES (1, ?)", (codec.encode(Setup()),))
+        database.execute("PRAGMA user_version = 2")
+
+
+def schema_version(database: sqlite3.Connection) -> int:
+    return int(database.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _make_folder(path: Path) -> None:

@@ -2,7 +2,8 @@
 
 The session's history is a list of revisions with a position in it; undo and redo move the position, new work cuts off
 what lies ahead. Each track also has a history of its own takes; moving in it is work like any other, so a plain undo
-takes it back. Locks are no part of history: a locked track stays where it is, whatever is undone around it.
+takes it back. Locks are no part of history: a locked track stays where it is, whatever is undone around it. Nor is the
+tempo, but where a revision itself changed it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ def undo(project: Project, last: Revision | None, find: FindTake) -> Step:
     if last is None or last.settings_before is None:
         raise NothingToUndo("There is nothing to undo: this is the first version.")
     states = {role: change.before for role, change in last.changes.items()}
-    step = _move(project, states, last.settings_before, find, "last")
+    target = _reached(project, last.settings_after, last.settings_before)
+    step = _move(project, states, target, find, "last")
     return replace(step, project=replace(step.project, revision=last.number - 1))
 
 
@@ -43,7 +45,10 @@ def redo(project: Project, following: Revision | None, find: FindTake) -> Step:
     if following is None:
         raise NothingToUndo("There is nothing to redo: nothing was undone since the last change.")
     states = {role: change.after for role, change in following.changes.items()}
-    step = _move(project, states, following.settings_after, find, "undone")
+    target = following.settings_after
+    if following.settings_before is not None:
+        target = _reached(project, following.settings_before, target)
+    step = _move(project, states, target, find, "undone")
     return replace(step, project=replace(step.project, revision=following.number))
 
 
@@ -78,6 +83,13 @@ def record(
     return Step(after, tuple(states), revision=revision)
 
 
+def _reached(project: Project, source: Settings, target: Settings) -> Settings:
+    """The settings that a move between these two leads to: at the tempo of now, unless they differ in tempo."""
+    if project.settings is None or source.tempo_bpm != target.tempo_bpm:
+        return target
+    return replace(target, tempo_bpm=project.settings.tempo_bpm)
+
+
 def _move(project: Project, states: Mapping[Role, TrackState], settings: Settings, find: FindTake, which: str) -> Step:
     assert project.settings is not None
     moving = {role: state for role, state in states.items() if role not in project.locked}
@@ -106,7 +118,6 @@ def _move_track(project: Project, role: Role, state: TrackState, verb: str, find
         then = find(state.take).recipe.settings
         settings = replace(
             settings,
-            tempo_bpm=then.tempo_bpm,
             meter=then.meter,
             key=settings.key if role is Role.DRUMS else then.key,
             bars=then.bars,

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from resonantgen.errors import BadValue, ProjectError, PromptError, TrackLocked
+from resonantgen.errors import BadValue, ProjectError, PromptError, TrackLocked, quoted
 from resonantgen.generators.dice import Dice
 from resonantgen.music.notes import Role
-from resonantgen.prompt.intent import Intent, RoleIntent
+from resonantgen.prompt.intent import ATTRIBUTES, Intent, RoleIntent
 from resonantgen.session.settings import (
     Options,
     check_shared,
@@ -60,10 +60,34 @@ class Order:
     Two orders that are equal ask for the same takes.
     """
 
-    command: str  # "generate", "regenerate"
+    command: str  # "generate", "regenerate", "adjust"
     job: Job
     standing: Standing
     numbers: Mapping[Role, int]  # those that the new takes get
+
+
+def still_holds(order: Order, standing: Standing, numbers: Mapping[Role, int]) -> bool:
+    """Whether an order can be recorded where the session stands now. `numbers` are those of the next takes.
+
+    Locks matter on the tracks that it changes. Tempo does not: it is played, not stored in the notes.
+    """
+    before, now = order.standing.settings, standing.settings
+    if before is not None and now is not None:
+        now = replace(now, tempo_bpm=before.tempo_bpm)
+    return (
+        before == now
+        and order.standing.playing == standing.playing
+        and order.numbers == numbers
+        and standing.locked.isdisjoint((*order.job.parts, *order.job.removed))
+    )
+
+
+def outcome(order: Order, now: Settings | None) -> Settings:
+    """The settings that an order leads to; at the tempo of now, if the order does not ask for another itself."""
+    before, after = order.standing.settings, order.job.settings
+    if before is None or now is None or before.tempo_bpm != after.tempo_bpm:
+        return after
+    return replace(after, tempo_bpm=now.tempo_bpm)
 
 
 def parse_role(name: str) -> Role:
@@ -99,12 +123,14 @@ def generation(standing: Standing, intent: Intent, options: Options, seed: int, 
 
 
 def regeneration(standing: Standing, intent: Intent, role: Role | None, seed: int | None) -> Job:
-    """An edit of what is there, or other ideas for it if the words ask for nothing.
+    """An edit of what is there, or other ideas for it if the words ask for nothing, or for what is there already.
 
+    An intent without words sets values: where they are so already, it asks for nothing, and nothing is made.
     Raises TrackLocked if it names a locked track or needs one to change, BadValue, PromptError, ProjectError.
     """
     if standing.settings is None:
         raise ProjectError('There is nothing to regenerate yet. Start with: resonantgen generate "dark techno"')
+    sets_values = not intent.text and _demands(intent) != Intent("") and seed is None
     if "style" in intent.guessed:
         # A style that only comes to mind is a start, but no reason to leave the style that is there.
         intent = replace(intent, style=None, guessed=intent.guessed - {"style"})
@@ -119,15 +145,53 @@ def regeneration(standing: Standing, intent: Intent, role: Role | None, seed: in
     check_shared(standing.settings, settings, staying, standing.locked)
 
     parts, seeds = {}, {}
+    any_edited = settings != standing.settings
     other = standing.new_seed() if seed is None else seed
     for r in reached:
         take = standing.playing.get(r)
         parts[r] = edited_part(take.recipe.part, r, intent) if take else first_part(r, settings, intent)
         edited = take is not None and (parts[r] != take.recipe.part or settings != standing.settings)
-        seeds[r] = take.seed if take and edited and seed is None else other
+        any_edited |= edited or take is None
+        seeds[r] = take.seed if take and (edited or sets_values) and seed is None else other
+    if sets_values and not any_edited and not removed:
+        return Job(intent, settings, {}, {}, standing.playing)
     if seeds.get(Role.HARMONY) == other:
         settings = replace(settings, seed=other)  # another idea has chords of its own
-    return Job(intent, settings, parts, seeds, staying, removed, must_differ=seed is None)
+    return Job(intent, settings, parts, seeds, staying, removed, must_differ=seed is None and not sets_values)
+
+
+def adjustment(standing: Standing, attribute: str, value: float, role: Role | None) -> Job:
+    """One attribute, -1 to 1, of a track or of all that are not locked, set to this value and no other.
+
+    The tracks keep their seeds. Where all have the value already there is nothing to make; otherwise all are made,
+    since they are written to each other. Raises BadValue, TrackLocked, ProjectError.
+    """
+    if standing.settings is None:
+        raise ProjectError('There is nothing to adjust yet. Start with: resonantgen generate "dark techno"')
+    if attribute not in ATTRIBUTES:
+        raise BadValue(f"{quoted(attribute)} is nothing to adjust. There is: {', '.join(ATTRIBUTES)}.")
+    if not -1.0 <= value <= 1.0:  # nor NaN
+        raise BadValue(f"{attribute} cannot be {value}. Use -1 to 1; 0 is as the style has it.")
+    level = {attribute: round(float(value), 3)}
+    if role is not None:
+        _refuse_locked((role,), standing.locked)
+        if role not in standing.playing:
+            raise BadValue(
+                f"There is no {role.value} to adjust. Make it with: resonantgen regenerate --track {role.value}"
+            )
+    reached = [r for r in standing.playing if r not in standing.locked and role in (None, r)]
+    if not reached and standing.locked:
+        raise TrackLocked(_all_locked(standing.locked))
+    settings = standing.settings
+    if role is None:
+        settings = replace(settings, attributes=replace(settings.attributes, **level))
+    before = {r: standing.playing[r].recipe.part for r in reached}
+    parts = {r: replace(part, attributes=replace(part.attributes, **level)) for r, part in before.items()}
+    if parts == before:
+        return Job(Intent(""), settings, {}, {}, standing.playing)
+    seeds = {r: standing.playing[r].seed for r in reached}
+    staying = {r: take for r, take in standing.playing.items() if r not in reached}
+    return Job(Intent(""), settings, parts, seeds, staying)
 
 
 def _reached(standing: Standing, intent: Intent, role: Role | None, removed: Sequence[Role]) -> list[Role]:

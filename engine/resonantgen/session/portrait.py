@@ -12,10 +12,10 @@ from resonantgen.music.time import bars_text
 from resonantgen.session.picture import Lane, draw_session, save_picture
 
 if TYPE_CHECKING:
-    from resonantgen.session.session import Session
+    from resonantgen.session.view import SessionView
 
 
-def draw_portrait(session: Session, path: Path) -> None:
+def draw_portrait(session: SessionView, path: Path) -> None:
     """Draw every track that plays and save the picture as a PNG.
 
     Raises ProjectError if there is no music, ProjectDamaged if a stem is not what was written, StorageError.
@@ -25,7 +25,7 @@ def draw_portrait(session: Session, path: Path) -> None:
         Lane(
             role=role,
             score=take.score,
-            samples=session.samples(take),
+            samples=session.rendition(take, settings.tempo),
             locked=role in session.locked,
             take_label=f"take {take.number}",
             sound_label=catalog(role)[take.sound.preset].title,

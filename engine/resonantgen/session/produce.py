@@ -13,6 +13,7 @@ from io import BytesIO
 
 from resonantgen.instruments.base import Sound
 from resonantgen.music.notes import Note, Role, Score
+from resonantgen.music.time import TempoMap
 from resonantgen.session.jobs import Job, Standing
 from resonantgen.session.studio import Studio, request_for
 from resonantgen.session.values import Progress, Recipe, Take
@@ -21,10 +22,15 @@ FRAMES_AT_A_TIME = 6_000_000  # of all stems that are rendered side by side; ren
 OTHER_SEEDS = 8  # how often another seed is tried when a track comes out as it was
 
 OnProgress = Callable[[Progress], None]
+OnDraft = Callable[[Take], None]
 
 
 def no_progress(progress: Progress) -> None:
     """For those who do not ask how far it is."""
+
+
+def no_draft(draft: Take) -> None:
+    """For those who wait until a take is whole."""
 
 
 def make_takes(
@@ -34,13 +40,17 @@ def make_takes(
     numbers: Mapping[Role, int],
     add_audio: Callable[[bytes], str],
     on_progress: OnProgress = no_progress,
+    on_draft: OnDraft = no_draft,
 ) -> list[Take]:
     """Compose, render and store a job's tracks.
 
-    `numbers` are those that the new takes get; `add_audio` stores a WAV file and gives its hash. It and `on_progress`
-    are called in this thread only.
+    `numbers` are those that the new takes get; `add_audio` stores a WAV file and gives its hash. `on_draft` is given
+    each take once its notes are final, before it is rendered: whole but for `audio_sha256`. All three are called in
+    this thread only, and what they raise ends the work: what is being rendered ends at its next bar.
     """
-    return _Production(job, standing, studio, numbers, on_progress).make(add_audio)
+    if not job.parts:
+        return []
+    return _Production(job, standing, studio, numbers, on_progress, on_draft).make(add_audio)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,7 @@ class _Production:
     studio: Studio
     numbers: Mapping[Role, int]
     on_progress: OnProgress
+    on_draft: OnDraft
 
     def make(self, add_audio: Callable[[bytes], str]) -> list[Take]:
         job = self.job
@@ -64,6 +75,7 @@ class _Production:
                 ids = {r: take.id for r, take in heard.items()}
                 draft = self._draft(Recipe(role, job.seeds[role], job.settings, part, chords, ids), heard)
                 heard[role] = draft
+                self.on_draft(draft)
                 rendering = workers.submit(render_wav, draft.score, draft.recipe, draft.sound, self.studio, stop)
                 pending.append((draft, rendering))
             while pending:
@@ -78,7 +90,7 @@ class _Production:
         score, sound = _compose(recipe, context, self.studio, self.on_progress)
         current = self.standing.playing.get(recipe.role) if self.job.must_differ else None
         for attempt in range(1, OTHER_SEEDS + 1):
-            if current is None or not _is_again(current, recipe, score, sound):
+            if current is None or not self._is_again(current, recipe, score, sound):
                 break
             recipe = replace(recipe, seed=self.standing.new_seed(attempt))
             score, sound = _compose(recipe, context, self.studio, no_progress)
@@ -95,6 +107,17 @@ class _Production:
             audio_sha256="",
             notes_sha256=score.sha256,
             summary=self.studio.summary(score, request_for(recipe, context)),
+        )
+
+    def _is_again(self, take: Take, recipe: Recipe, score: Score, sound: Sound) -> bool:
+        """Whether a draft would sound exactly as the take does now, at the session's tempo."""
+        before, after = self.standing.settings, self.job.settings
+        assert before is not None, "a take plays"
+        return (
+            (score, sound) == (take.score, take.sound)
+            and take.recipe.part.style == recipe.part.style  # which sets the loudness
+            and before.tempo_bpm == after.tempo_bpm
+            and before.sample_rate == after.sample_rate
         )
 
 
@@ -115,6 +138,13 @@ def render_wav(
     return file.getvalue()
 
 
+def recipe_at(recipe: Recipe, tempo: TempoMap) -> Recipe:
+    """The recipe for the sound of the same notes at another tempo and sample rate, in the same meter."""
+    assert tempo.meter == recipe.settings.meter, (tempo, recipe.settings.meter)
+    settings = replace(recipe.settings, tempo_bpm=tempo.tempo_bpm, sample_rate=tempo.sample_rate)
+    return replace(recipe, settings=settings)
+
+
 def compose(recipe: Recipe, context: Mapping[Role, Score], studio: Studio) -> Score:
     """The notes of a recipe. `context` holds the scores of the takes that it names."""
     return _compose(recipe, context, studio, no_progress)[0]
@@ -129,17 +159,6 @@ def _compose(
         notes.extend(new)
         on_progress(Progress(recipe.role, "notes", bar, recipe.settings.bars))
     return Score.of(notes, request.plan.length_ticks), studio.sound(recipe)
-
-
-def _is_again(take: Take, recipe: Recipe, score: Score, sound: Sound) -> bool:
-    """Whether a draft would sound exactly as the take does."""
-    before, after = take.recipe, recipe
-    return (
-        (score, sound) == (take.score, take.sound)
-        and before.part.style == after.part.style  # which sets the loudness
-        and before.settings.tempo_bpm == after.settings.tempo_bpm
-        and before.settings.sample_rate == after.settings.sample_rate
-    )
 
 
 @contextmanager

@@ -1,85 +1,60 @@
 """The Session: what a person does with a project. Everything else in this package serves it.
 
-One thread owns a Session. Every command either happens whole, on disk before the call returns, or raises a
-ResonantGenError and changes nothing.
+One thread owns a Session; only `add_audio` may be called in others. Every command either happens whole, on disk before
+the call returns, or raises a ResonantGenError and changes nothing.
+
+To make music elsewhere (in another process, on another machine), a command comes in two halves: `order_*` finds out
+what is to be made, which takes no time, and `fulfil` records what was made. `generate` and `regenerate` do both.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
-from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 
-from resonantgen.errors import BadValue, ProjectError
-from resonantgen.instruments.base import Samples
+from resonantgen.errors import BadValue, Cancelled, ProjectError
 from resonantgen.music.notes import Role
-from resonantgen.music.theory import Key, Progression
-from resonantgen.music.time import Meter
+from resonantgen.music.theory import Key
+from resonantgen.music.time import Meter, parse_tempo
 from resonantgen.prompt.intent import Intent
 from resonantgen.session import history
 from resonantgen.session.folder import has_database
-from resonantgen.session.jobs import NEW_SEEDS, Job, Standing, generation, parse_role, regeneration
-from resonantgen.session.produce import OnProgress, compose, make_takes, no_progress, render_wav
+from resonantgen.session.jobs import (
+    NEW_SEEDS,
+    Job,
+    Order,
+    Standing,
+    adjustment,
+    generation,
+    outcome,
+    parse_role,
+    regeneration,
+    still_holds,
+)
+from resonantgen.session.produce import OnProgress, make_takes, no_progress
 from resonantgen.session.settings import Options
+from resonantgen.session.setup import Setup, checked_setup
 from resonantgen.session.store import Store
 from resonantgen.session.studio import Studio
-from resonantgen.session.values import Project, Result, Revision, Settings, Take
+from resonantgen.session.track import Track
+from resonantgen.session.values import Project, Result, Revision, Take
+from resonantgen.session.view import SessionView
 
 
-class Track:
-    """One of the four tracks of a session. It shows where the session stands now."""
-
-    def __init__(self, session: Session, role: Role) -> None:
-        self._session = session
-        self.role = role
-
-    def __repr__(self) -> str:
-        return f"<Track {self.role.value}: {self.take.id if self.take else 'silent'}{', locked' * self.locked}>"
-
-    @property
-    def take(self) -> Take | None:
-        """What the track plays; None if it does not play."""
-        return self._session.playing.get(self.role)
-
-    @property
-    def takes(self) -> tuple[Take, ...]:
-        """Every take that the track ever had, oldest first, also those that were undone."""
-        return self._session.takes(self.role)
-
-    @property
-    def locked(self) -> bool:
-        return self.role in self._session.locked
-
-    def lock(self) -> None:
-        """Freeze the track: until it is unlocked, nothing changes its notes or its sound. Raises BadValue if silent."""
-        self._session.lock(self.role)
-
-    def unlock(self) -> None:
-        self._session.unlock(self.role)
-
-
-class Session:
+class Session(SessionView):
     """An open project: four tracks, what was asked, and its history. Make one with `create` or `open`.
 
     Use it in a `with` block, or call `close`.
     """
 
     def __init__(self, store: Store, studio: Studio | None = None, *, new: bool = False) -> None:
-        self._store = store
-        self._studio = studio or Studio()
+        super().__init__(store, studio)
         self._new = new
-        self._cache: dict[str, Take] = {}
-        try:
-            self._project = store.project()
-        except BaseException:
-            store.close()
-            raise
         self.tracks: Mapping[str, Track] = MappingProxyType({role: Track(self, role) for role in Role})
 
     @classmethod
@@ -126,55 +101,6 @@ class Session:
         else:
             self.close()
 
-    # -- where the session stands -------------------------------------------------------------------------------------
-
-    @property
-    def path(self) -> Path:
-        return self._store.path
-
-    @property
-    def readonly(self) -> bool:
-        return self._store.readonly
-
-    @property
-    def settings(self) -> Settings | None:
-        """What all tracks share; None until something was generated."""
-        return self._project.settings
-
-    @property
-    def playing(self) -> dict[Role, Take]:
-        """The take of each track that plays, in order."""
-        states = self._project.tracks
-        return {role: self._take(take) for role in Role if (take := states[role].take) is not None}
-
-    @property
-    def locked(self) -> frozenset[Role]:
-        return self._project.locked
-
-    @property
-    def understood(self) -> tuple[Intent, ...]:
-        """What each prompt that is in effect was understood to mean, oldest first."""
-        revisions = self._store.revisions(up_to=self._project.revision)
-        return tuple(r.intent for r in revisions if r.intent is not None and r.intent.text)
-
-    @property
-    def prompts(self) -> tuple[str, ...]:
-        """The prompts that are in effect, oldest first."""
-        return tuple(intent.text for intent in self.understood)
-
-    @property
-    def chords(self) -> Progression:
-        """What the harmony plays; without one, what others were written to. Empty with drums alone."""
-        playing = self.playing
-        for role in (Role.HARMONY, Role.BASS, Role.MELODY):
-            if role in playing:
-                return playing[role].recipe.chords
-        return Progression(())
-
-    def takes(self, role: Role) -> tuple[Take, ...]:
-        """Every take that a track ever had, oldest first."""
-        return tuple(self._take(take_id) for take_id in self._store.take_ids(role))
-
     # -- commands -----------------------------------------------------------------------------------------------------
 
     def generate(
@@ -195,17 +121,10 @@ class Session:
         Without a seed, the first generation of a project takes any; later ones derive theirs from it.
         Raises BadValue, PromptError, TrackLocked, ProjectError.
         """
-        self._require_writer()
-        options = Options.parse(tempo, key, meter, bars, sample_rate)
-        roles = None if tracks is None else [parse_role(name) for name in tracks]
-        if roles == []:
-            raise BadValue(f"No track to make. Tracks: {', '.join(Role)}.")
-        intent = prompt if isinstance(prompt, Intent) else _understand(prompt)
-        chosen = secrets.randbelow(NEW_SEEDS) if seed is None else _check_seed(seed)
-        standing = self._standing(chosen)
-        if seed is None and self._project.seed is not None:
-            chosen = standing.new_seed()
-        return self._perform("generate", generation(standing, intent, options, chosen, roles), standing, on_progress)
+        order = self.order_generation(
+            prompt, tempo=tempo, key=key, meter=meter, bars=bars, seed=seed, sample_rate=sample_rate, tracks=tracks
+        )
+        return self._perform(order, on_progress)
 
     def regenerate(
         self,
@@ -220,6 +139,68 @@ class Session:
         An edit keeps each track's seed, so the idea stays; a `seed` is used as given, even if that repeats the take.
         Raises BadValue, PromptError, TrackLocked, ProjectError.
         """
+        return self._perform(self.order_regeneration(prompt, track=track, seed=seed), on_progress)
+
+    def adjust(
+        self, attribute: str, value: float, *, track: str | None = None, on_progress: OnProgress = no_progress
+    ) -> Result:
+        """Set how one track is played, or all that are not locked: an attribute of prompt.intent.ATTRIBUTES, -1 to 1.
+
+        Tracks keep their seeds, so the idea stays. Raises BadValue, TrackLocked, ProjectError.
+        """
+        return self._perform(self.order_adjustment(attribute, value, track), on_progress)
+
+    def set_tempo(self, tempo: str | float | Fraction) -> None:
+        """Play at another tempo, from the same notes. Every take stays as it was recorded, so locks do not matter.
+
+        It is no step of history: undo keeps it, but for undoing what itself changed the tempo.
+        Raises BadValue, ProjectError if there is no music yet.
+        """
+        self._require_writer()
+        settings, _ = self.music()
+        self._commit(replace(self._project, settings=replace(settings, tempo_bpm=parse_tempo(tempo))))
+
+    def set_setup(self, setup: Setup) -> None:
+        """Keep another setup with the project. It is no step of history. Raises BadValue."""
+        self._require_writer()
+        setup = checked_setup(setup)
+        self._store.set_setup(setup)
+        self._setup = setup
+
+    # -- commands in two halves ---------------------------------------------------------------------------------------
+
+    def order_generation(
+        self,
+        prompt: str | Intent,
+        *,
+        tempo: str | float | Fraction | None = None,
+        key: str | Key | None = None,
+        meter: str | Meter | None = None,
+        bars: int | None = None,
+        seed: int | None = None,
+        sample_rate: int | None = None,
+        tracks: Sequence[str] | None = None,
+    ) -> Order:
+        """What `generate` would make. Nothing is changed. Raises as it does."""
+        self._require_writer()
+        options = Options.parse(tempo, key, meter, bars, sample_rate)
+        roles = None if tracks is None else [parse_role(name) for name in tracks]
+        if roles == []:
+            raise BadValue(f"No track to make. Tracks: {', '.join(Role)}.")
+        intent = prompt if isinstance(prompt, Intent) else _understand(prompt)
+        chosen = secrets.randbelow(NEW_SEEDS) if seed is None else _check_seed(seed)
+        standing = self._standing(chosen)
+        if seed is None and self._project.seed is not None:
+            chosen = standing.new_seed()
+        return self._order("generate", generation(standing, intent, options, chosen, roles), standing)
+
+    def order_regeneration(
+        self, prompt: str | Intent = "", *, track: str | None = None, seed: int | None = None
+    ) -> Order:
+        """What `regenerate` would make. Nothing is changed. Raises as it does.
+
+        An Intent without text sets values rather than says words: where all is so already, there is nothing to make.
+        """
         self._require_writer()
         role = None if track is None else parse_role(track)
         if seed is not None:
@@ -227,7 +208,68 @@ class Session:
         if isinstance(prompt, str):
             prompt = _understand(prompt) if prompt.strip() else Intent("")
         standing = self._standing(0)
-        return self._perform("regenerate", regeneration(standing, prompt, role, seed), standing, on_progress)
+        return self._order("regenerate", regeneration(standing, prompt, role, seed), standing)
+
+    def order_adjustment(self, attribute: str, value: float, track: str | None = None) -> Order:
+        """What `adjust` would make: nothing where all is so already. Nothing is changed. Raises as it does."""
+        self._require_writer()
+        role = None if track is None else parse_role(track)
+        standing = self._standing(0)
+        return self._order("adjust", adjustment(standing, attribute, value, role), standing)
+
+    def still_holds(self, order: Order) -> bool:
+        """Whether `fulfil` would take this order: nothing that it rests on has changed since it was given.
+
+        A lock of a track that it leaves alone does not matter, nor does `set_tempo`.
+        """
+        return still_holds(order, self._standing(order.standing.seed), self._numbers(order.job))
+
+    def add_audio(self, data: bytes) -> str:
+        """Store the WAV file of a take to come durably, and give its hash. Any thread may call this.
+
+        `fulfil` or `discard` follows it; after a crash, the next writer removes the file. Raises StorageError.
+        """
+        return self._store.add_audio(data)
+
+    def fulfil(self, order: Order, takes: Sequence[Take]) -> Result:
+        """Record the takes that were made for an order; their audio was stored by `add_audio`.
+
+        An order that changes nothing is fulfilled by no takes, and is no step of history. Raises Cancelled, and forgets
+        the takes, if the order does not hold any more (see `still_holds`); StorageError.
+        """
+        self._require_writer()
+        job = order.job
+        try:
+            if not self.still_holds(order):
+                raise Cancelled("The session was changed while this was made, so it was dropped. Ask for it again.")
+            assert {take.role: take.number for take in takes} == dict(order.numbers), "other takes than were ordered"
+            self._store.check_audio(takes)
+            states = self._project.tracks
+            changed = {take.role: states[take.role].moved_to(take.id) for take in takes}
+            changed |= {role: states[role].moved_to(None) for role in job.removed}
+            project = replace(self._project, seed=order.standing.seed)
+            settings = outcome(order, self._project.settings)
+            if changed:
+                step = history.record(project, order.command, changed, settings, job.intent)
+                self._commit(step.project, step.revision, takes)
+            elif settings != project.settings:
+                self._commit(replace(project, settings=settings))
+        except BaseException:
+            with suppress(ProjectError):  # an interrupted commit may have happened or not: the disk knows
+                self._project = self._store.project()
+                self.discard(takes)
+            raise
+        locked = tuple(role for role in Role if role in self._project.locked)
+        return self._result(tuple(role for role in Role if role in changed), locked, job.intent)
+
+    def discard(self, takes: Sequence[Take]) -> None:
+        """Remove the audio of takes that will not be recorded, unless a recorded one has the same.
+
+        Raises ProjectError.
+        """
+        self._store.remove_audio([take.audio_sha256 for take in takes])
+
+    # -- locks and history --------------------------------------------------------------------------------------------
 
     def lock(self, track: str) -> None:
         """Freeze a track. Raises BadValue if there is nothing to freeze."""
@@ -260,43 +302,6 @@ class Session:
             return self._step(history.redo(self._project, following, self._take))
         return self._step(history.redo_track(self._project, parse_role(track), self._take))
 
-    def export(self, folder: str | Path) -> Path:
-        """Write stems, mix, MIDI and session.json to a folder. Raises StorageError, ProjectDamaged, ProjectError."""
-        from resonantgen.session.export import export
-
-        return export(self, Path(folder))
-
-    def music(self) -> tuple[Settings, dict[Role, Take]]:
-        """What all tracks share, and the take of each track that plays. Raises ProjectError if there is none yet."""
-        settings, playing = self.settings, self.playing
-        if settings is None or not playing:
-            raise ProjectError(f'{self.path} holds no music yet. Start with: resonantgen generate "dark techno"')
-        return settings, playing
-
-    # -- audio --------------------------------------------------------------------------------------------------------
-
-    def wav(self, take: Take) -> bytes:
-        """The bytes of a take's WAV file. Raises ProjectDamaged if they are not those that were written."""
-        return self._store.read_audio(take)
-
-    def samples(self, take: Take) -> Samples:
-        """A take's stem as samples, [frames, 2]. Raises ProjectDamaged."""
-        from resonantgen.instruments.wav import read_wav
-
-        return read_wav(BytesIO(self.wav(take)))[0]
-
-    def mix(self) -> Samples:
-        """All tracks together, [frames, 2]. Raises ProjectDamaged, ProjectError if there is none."""
-        settings, playing = self.music()
-        return self._studio.mix([self.samples(take) for take in playing.values()], settings)
-
-    def replay(self, take: Take) -> tuple[str, str]:
-        """Make a take again from its recipe: the hashes of its notes and of its WAV file. They equal the take's own."""
-        context = {role: self._take(take_id).score for role, take_id in take.recipe.context.items()}
-        score = compose(take.recipe, context, self._studio)
-        data = render_wav(score, take.recipe, self._studio.sound(take.recipe), self._studio)
-        return score.sha256, hashlib.sha256(data).hexdigest()
-
     # -- how it is done -----------------------------------------------------------------------------------------------
 
     def _standing(self, first_seed: int) -> Standing:
@@ -304,22 +309,24 @@ class Session:
         seed = first_seed if project.seed is None else project.seed
         return Standing(project.settings, self.playing, project.locked, seed, self._store.count_takes())
 
-    def _perform(self, command: str, job: Job, standing: Standing, on_progress: OnProgress) -> Result:
-        numbers = {role: len(self._store.take_ids(role)) + 1 for role in job.parts}
+    def _numbers(self, job: Job) -> dict[Role, int]:
+        """Those of the next takes of the tracks that a job makes."""
+        return {role: len(self._store.take_ids(role)) + 1 for role in job.parts}
+
+    def _order(self, command: str, job: Job, standing: Standing) -> Order:
+        return Order(command, job, standing, self._numbers(job))
+
+    def _perform(self, order: Order, on_progress: OnProgress) -> Result:
+        """Both halves of a command in this thread."""
         try:
-            takes = make_takes(job, standing, self._studio, numbers, self._store.add_audio, on_progress)
-            states = self._project.tracks
-            changed = {take.role: states[take.role].moved_to(take.id) for take in takes}
-            changed |= {role: states[role].moved_to(None) for role in job.removed}
-            project = replace(self._project, seed=standing.seed)
-            step = history.record(project, command, changed, job.settings, job.intent)
-            self._commit(step.project, step.revision, takes)
+            takes = make_takes(
+                order.job, order.standing, self._studio, order.numbers, self._store.add_audio, on_progress
+            )
+            return self.fulfil(order, takes)
         except BaseException:
-            with suppress(ProjectError):  # an interrupted commit may have happened or not: the disk knows
-                self._project = self._store.project()
+            with suppress(ProjectError):
                 self._store.remove_leftovers()
             raise
-        return self._result(step.moved, tuple(r for r in Role if r in project.locked), job.intent)
 
     def _step(self, step: history.Step) -> Result:
         self._commit(step.project, step.revision)
@@ -333,11 +340,6 @@ class Session:
     def _commit(self, project: Project, revision: Revision | None = None, takes: Sequence[Take] = ()) -> None:
         self._store.commit(project, revision, takes)
         self._project = project
-
-    def _take(self, take_id: str) -> Take:
-        if take_id not in self._cache:
-            self._cache[take_id] = self._store.take(take_id)
-        return self._cache[take_id]
 
     def _require_writer(self) -> None:
         if self.readonly:

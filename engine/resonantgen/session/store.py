@@ -30,13 +30,17 @@ from resonantgen.session.folder import (
     DATABASE,
     LOCK,
     PID,
+    SCHEMA_VERSION,
     STAGED_INSIDE,
     check_is_project,
     lock_project,
     make_audio_folder,
     make_project,
+    schema_version,
     staged_name,
+    upgrade,
 )
+from resonantgen.session.setup import Setup
 from resonantgen.session.values import Project, Revision, Take
 
 if TYPE_CHECKING:
@@ -77,6 +81,9 @@ class Store:
                 store = cls(path, database, lock)
                 try:
                     database.execute("PRAGMA synchronous = FULL")
+                    if schema_version(database) < SCHEMA_VERSION:
+                        with store._transaction():
+                            upgrade(database)
                     make_audio_folder(path)
                     store.remove_leftovers()
                 except BaseException:
@@ -117,6 +124,21 @@ class Store:
         if row is None:
             raise ProjectDamaged(f"The database of {self.path} is empty. Restore the folder from a backup.")
         return self._decode(row, Project)
+
+    def setup(self) -> Setup:
+        """How the project is set up around its music. A reader finds none in a project of version 1."""
+        with self._storage_errors():
+            if schema_version(self._database) < 2:
+                return Setup()
+        row = self._one("SELECT body FROM setup")
+        if row is None:
+            raise ProjectDamaged(f"The database of {self.path} has lost its setup. Restore the folder from a backup.")
+        return self._decode(row, Setup)
+
+    def set_setup(self, setup: Setup) -> None:
+        """Make another setup durable."""
+        with self._storage_errors(), self._transaction():
+            self._database.execute("UPDATE setup SET body = ?", (codec.encode(setup),))
 
     def take(self, take_id: str) -> Take:
         row = self._one("SELECT body FROM take WHERE id = ?", take_id)
@@ -194,7 +216,10 @@ class Store:
         return self.path / AUDIO / f"{sha256}.wav"
 
     def add_audio(self, data: bytes) -> str:
-        """Store a WAV file durably, and give its hash. Until a take refers to it, it is a leftover."""
+        """Store a WAV file durably, and give its hash. Until a take refers to it, it is a leftover.
+
+        Any thread may call this: it touches files only.
+        """
         sha256 = hashlib.sha256(data).hexdigest()
         path = self.audio_path(sha256)
         with self._storage_errors():
@@ -216,6 +241,20 @@ class Store:
         if hashlib.sha256(data).hexdigest() != take.audio_sha256:
             raise ProjectDamaged(f"The audio of take {take.id} was changed or corrupted ({path}). {remedy}")
         return data
+
+    def check_audio(self, takes: Sequence[Take]) -> None:
+        """Raises StorageError if the audio of takes that are about to be committed is not there."""
+        with self._storage_errors():
+            lost = [take.id for take in takes if not self.audio_path(take.audio_sha256).is_file()]
+        if lost:
+            raise StorageError(f"The audio of {' and '.join(lost)} was removed before it was recorded. Try again.")
+
+    def remove_audio(self, hashes: Sequence[str]) -> None:
+        """Remove audio that no take refers to; leave what one does."""
+        referred = set(self._all("SELECT DISTINCT audio_sha256 FROM take"))
+        for sha256 in set(hashes) - referred:
+            with suppress(OSError):
+                self.audio_path(sha256).unlink()
 
     def remove_leftovers(self) -> None:
         """Remove what a failed or killed command wrote: temporary files, and audio that no take refers to.
@@ -243,6 +282,7 @@ class Store:
             if self._one("PRAGMA quick_check") != "ok":
                 return False
             project = self.project()
+            self.setup()
             revisions = self.revisions(up_to=project.revision)
             takes = {role: [self.take(take_id) for take_id in self.take_ids(role)] for role in Role}
             hashes = self._all("SELECT audio_sha256 FROM take")

@@ -133,7 +133,7 @@ class Revision:
     """One step of the session's history. Undoing it puts every unlocked track back to `before`."""
 
     number: int  # from 1
-    command: str  # "generate", "regenerate", "undo bass", "redo bass"
+    command: str  # "generate", "regenerate", "adjust", "undo bass", "redo bass"
     intent: Intent | None  # None where no words were given
     settings_before: Settings | None
     settings_after: Settings

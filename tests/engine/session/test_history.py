@@ -118,8 +118,18 @@ def test_undo_cannot_take_the_tempo_from_under_a_locked_track(session: Session) 
     assert numbers(session)["bass"] == 2
 
 
-def test_a_track_cannot_go_back_alone_to_another_tempo(session: Session) -> None:
+def test_a_track_goes_back_alone_at_the_tempo_of_now(session: Session) -> None:
     session.regenerate(words(tempo_bpm=Fraction(200)))
+    session.undo("bass")
+    assert numbers(session) == {"drums": 2, "bass": 1, "harmony": 2, "melody": 2}
+    assert session.settings is not None and session.settings.tempo_bpm == 200
+    assert session.playing[Role.BASS].recipe.settings.tempo_bpm == 400
+    session.redo("bass")
+    assert numbers(session)["bass"] == 2 and session.settings.tempo_bpm == 200
+
+
+def test_a_track_cannot_go_back_alone_to_another_length(session: Session) -> None:
+    session.regenerate(words(bars=2))
     with pytest.raises(BadValue, match="for some tracks only"):
         session.undo("bass")
 

@@ -87,6 +87,19 @@ class SessionMachine(RuleBasedStateMachine):
             self.session.regenerate(words(tempo_bpm=Fraction(tempo)))
             self.worked()
 
+    @rule(tempo=st.sampled_from([250, 300]))
+    def set_tempo(self, tempo: int) -> None:
+        if self.playing:
+            self.session.set_tempo(tempo)
+
+    @rule(attribute=st.sampled_from(["density", "space"]), value=st.sampled_from([0, 0.5]), role=ROLES | st.none())
+    def adjust(self, attribute: str, value: float, role: Role | None) -> None:
+        before = {r: take.recipe.part for r, take in self.session.playing.items()}
+        with suppress(TrackLocked, ProjectError, BadValue):
+            self.session.adjust(attribute, value, track=role)
+            if before != {r: take.recipe.part for r, take in self.session.playing.items()}:
+                self.worked()
+
     @rule(role=ROLES)
     def remove(self, role: Role) -> None:
         if role in self.playing:
@@ -162,7 +175,8 @@ class SessionMachine(RuleBasedStateMachine):
     def tracks_fit_together(self) -> None:
         current = self.session.settings
         for take in self.session.playing.values():
-            assert current is not None and take.frames == current.frames
+            assert current is not None and take.recipe.settings.bars == current.bars
+            assert len(self.session.rendition(take, current.tempo)) == current.frames
 
 
 TestSessionMachine = SessionMachine.TestCase

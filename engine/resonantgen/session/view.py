@@ -1,0 +1,156 @@
+"""Where a session stands, and how it sounds: all that can be asked of one without changing it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+
+from resonantgen.errors import ProjectError
+from resonantgen.instruments.base import Samples
+from resonantgen.music.notes import Role
+from resonantgen.music.theory import Progression
+from resonantgen.music.time import TempoMap
+from resonantgen.prompt.intent import Intent
+from resonantgen.session.produce import compose, recipe_at, render_wav
+from resonantgen.session.setup import Setup
+from resonantgen.session.store import Store
+from resonantgen.session.studio import Studio
+from resonantgen.session.values import Settings, Take
+
+
+class SessionView:
+    """What a `Session` tells. One thread owns it, as it owns the session."""
+
+    def __init__(self, store: Store, studio: Studio | None) -> None:
+        self._store = store
+        self._studio = studio or Studio()
+        self._cache: dict[str, Take] = {}
+        try:
+            self._project = store.project()
+            self._setup = store.setup()
+        except BaseException:
+            store.close()
+            raise
+
+    # -- where the session stands -------------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> Path:
+        return self._store.path
+
+    @property
+    def readonly(self) -> bool:
+        return self._store.readonly
+
+    @property
+    def settings(self) -> Settings | None:
+        """What all tracks share; None until something was generated."""
+        return self._project.settings
+
+    @property
+    def setup(self) -> Setup:
+        """How the project is set up around its music: the mixer, and the tracks of the DAW."""
+        return self._setup
+
+    @property
+    def playing(self) -> dict[Role, Take]:
+        """The take of each track that plays, in order."""
+        states = self._project.tracks
+        return {role: self._take(take) for role in Role if (take := states[role].take) is not None}
+
+    @property
+    def locked(self) -> frozenset[Role]:
+        return self._project.locked
+
+    @property
+    def understood(self) -> tuple[Intent, ...]:
+        """What each prompt that is in effect was understood to mean, oldest first."""
+        revisions = self._store.revisions(up_to=self._project.revision)
+        return tuple(r.intent for r in revisions if r.intent is not None and r.intent.text)
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The prompts that are in effect, oldest first."""
+        return tuple(intent.text for intent in self.understood)
+
+    @property
+    def chords(self) -> Progression:
+        """What the harmony plays; without one, what others were written to. Empty with drums alone."""
+        playing = self.playing
+        for role in (Role.HARMONY, Role.BASS, Role.MELODY):
+            if role in playing:
+                return playing[role].recipe.chords
+        return Progression(())
+
+    def takes(self, role: Role) -> tuple[Take, ...]:
+        """Every take that a track ever had, oldest first."""
+        return tuple(self._take(take_id) for take_id in self._store.take_ids(role))
+
+    def music(self) -> tuple[Settings, dict[Role, Take]]:
+        """What all tracks share, and the take of each track that plays. Raises ProjectError if there is none yet."""
+        settings, playing = self.settings, self.playing
+        if settings is None or not playing:
+            raise ProjectError(f'{self.path} holds no music yet. Start with: resonantgen generate "dark techno"')
+        return settings, playing
+
+    # -- audio --------------------------------------------------------------------------------------------------------
+
+    def wav(self, take: Take) -> bytes:
+        """The bytes of a take's WAV file. Raises ProjectDamaged if they are not those that were written."""
+        return self._store.read_audio(take)
+
+    def samples(self, take: Take) -> Samples:
+        """A take's stem as it was recorded, [frames, 2]. Raises ProjectDamaged."""
+        return _read_wav(self.wav(take))
+
+    def rendition(self, take: Take, tempo: TempoMap) -> Samples:
+        """A take at a tempo and sample rate, [tempo.frames(bars), 2].
+
+        As it was recorded, if that is how; otherwise its notes are rendered again. Raises ProjectDamaged.
+        """
+        return _read_wav(self.rendition_wav(take, tempo))
+
+    def rendition_wav(self, take: Take, tempo: TempoMap) -> bytes:
+        """`rendition` as a WAV file; as it was recorded, the very bytes that are stored."""
+        recipe = recipe_at(take.recipe, tempo)
+        return self.wav(take) if recipe == take.recipe else render_wav(take.score, recipe, take.sound, self._studio)
+
+    def stems(self) -> dict[Role, bytes]:
+        """A WAV file of each track that plays, all at the session's tempo and of one length, in order.
+
+        Raises ProjectDamaged, ProjectError if there is none.
+        """
+        settings, playing = self.music()
+        return {role: self.rendition_wav(take, settings.tempo) for role, take in playing.items()}
+
+    def mix(self, stems: Mapping[Role, bytes] | None = None) -> Samples:
+        """All tracks together, [frames, 2]; `stems` if they are at hand. Raises ProjectDamaged, ProjectError."""
+        settings, _ = self.music()
+        files = self.stems() if stems is None else stems
+        return self._studio.mix([_read_wav(data) for data in files.values()], settings)
+
+    def export(self, folder: str | Path) -> Path:
+        """Write stems, mix, MIDI and session.json to a folder. Raises StorageError, ProjectDamaged, ProjectError."""
+        from resonantgen.session.export import export
+
+        return export(self, Path(folder))
+
+    def replay(self, take: Take) -> tuple[str, str]:
+        """Make a take again from its recipe: the hashes of its notes and of its WAV file. They equal the take's own."""
+        context = {role: self._take(take_id).score for role, take_id in take.recipe.context.items()}
+        score = compose(take.recipe, context, self._studio)
+        data = render_wav(score, take.recipe, self._studio.sound(take.recipe), self._studio)
+        return score.sha256, hashlib.sha256(data).hexdigest()
+
+    def _take(self, take_id: str) -> Take:
+        if take_id not in self._cache:
+            self._cache[take_id] = self._store.take(take_id)
+        return self._cache[take_id]
+
+
+def _read_wav(data: bytes) -> Samples:
+    from resonantgen.instruments.wav import read_wav
+
+    return read_wav(BytesIO(data))[0]
