@@ -1,0 +1,1 @@
+"""The commands about the machine: how an engine does, and what it would need."""

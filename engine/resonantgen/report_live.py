@@ -1,0 +1,104 @@
+"""What the command line tells a person about a running engine, and about the machine that one would run on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from resonantgen.music.notes import Role
+from resonantgen.music.time import bars_text
+from resonantgen.session.setup import SILENT_GAIN_DB
+
+if TYPE_CHECKING:
+    from resonantgen.report import Reporter
+
+
+def outcome_of_engine(
+    report: Reporter, outcome: Mapping[str, Any], document: Mapping[str, Any], seconds: Mapping[Role, float]
+) -> None:
+    """What a command did to a session whose files are on another machine."""
+    words = (outcome["understood"] or {}).get("text", "").strip()
+    if words:
+        report.plain(f'  "{words}"', "italic")
+    tracks = {track["role"]: track for track in document["tracks"]}
+    for role in Role:
+        track = tracks.get(role.value)
+        if role.value in outcome["changed"]:
+            took = f"{seconds[role]:.1f} s   " if role in seconds else ""
+            report.track(role, track["take_id"] if track else "removed", took + track["summary"] if track else "")
+        elif track is not None:
+            report.track(role, "locked" if track["locked"] else "kept", track["take_id"])
+
+
+def session_of_engine(report: Reporter, document: Mapping[str, Any]) -> None:
+    """Where a session stands whose files are on another machine."""
+    for words in document["prompts"]:
+        report.plain(f'  "{words}"', "italic")
+    if not document["tracks"]:
+        report.plain('  No music yet. Start with: resonantgen generate "dark techno"')
+        return
+    report.line("plays", _music(document["tempo_bpm"], document["meter"], document["key"], document["bars"]))
+    report.line("chords", " · ".join(chord["symbol"] for chord in document["chords"]) or "none")
+    report.plain()
+    for track in document["tracks"]:
+        state = track["take_id"] + (" locked" if track["locked"] else "")
+        report.track(Role(track["role"]), f"{state:<18}", f"{track['summary']}   (seed {track['seed']})")
+
+
+def _music(tempo_bpm: float, meter: str, key: str, bars: int) -> str:
+    return f"{tempo_bpm:g} bpm · {meter} · {key} · {bars_text(bars)}"
+
+
+def mixer(report: Reporter, strips: Sequence[Mapping[str, Any]]) -> None:
+    """Gain, balance, mute and solo of each track."""
+    for strip in strips:
+        words = ["silent" if strip["gain"] <= SILENT_GAIN_DB else f"{strip['gain']:+.1f} dB"]
+        if strip["pan"]:
+            words.append(f"{'left' if strip['pan'] < 0 else 'right'} {abs(strip['pan']):.0%}")
+        words += [word for word, on in (("muted", strip["mute"]), ("solo", strip["solo"])) if on]
+        report.track(Role(strip["role"]), " · ".join(words))
+
+
+def daw_map(report: Reporter, tracks: Mapping[int, Role]) -> None:
+    """Which of the DAW's tracks were said to be ours."""
+    for number, role in tracks.items():
+        report.track(role, f"track {number} of the DAW")
+    if not tracks:
+        report.plain("  The names of the DAW's tracks decide. Say otherwise with: resonantgen map 3 bass")
+
+
+def engine_status(report: Reporter, document: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """How a running engine does: its music, its tracks, where it answers and how it keeps up."""
+    name = PurePath(str(document["project"])).name
+    report.plain(f"ResonantGen {document['version']} · {name} is served by process {document['pid']}\n", "bold")
+    if state.get("bars"):
+        report.line("plays", _music(state["tempo"], state["meter"], state["key"], state["bars"]))
+    transport = document["transport"]
+    words = [f"playing, bar {transport['bar']}" if transport["playing"] else "stopped"]
+    words += [f"new ideas every {bars_text(state['auto'])}"] if state.get("auto") else []
+    words += ["generating"] if state.get("busy") else []
+    report.line("transport", " · ".join(words))
+    report.line("audio", str(state.get("audio", "")), f"{transport['render_ahead_ms']:g} ms mixed ahead")
+    for label in ("audio", "generation", "midi", "link"):
+        if document.get(label):
+            report.line("" if label == "audio" else label, _pairs(document[label]))
+    for transport_name, address in document["addresses"].items():
+        report.line(transport_name, str(address))
+    if document.get("clients"):
+        report.line("clients", " · ".join(map(str, document["clients"])))
+    report.plain()
+    for role in Role:
+        take = state.get(f"track/{role.value}/take")
+        locked = " locked" if state.get(f"track/{role.value}/lock") else ""
+        report.track(role, f"{take or 'silent'}{locked}", str(state.get(f"track/{role.value}/summary", "")))
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    """ "underruns 0 · load 0.12"."""
+    shown = {name: value for name, value in values.items() if value not in (None, "")}
+    return " · ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in shown.items())
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
