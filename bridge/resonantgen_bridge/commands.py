@@ -110,18 +110,16 @@ class Commands:
 
     async def style(self, on_progress: Listener, style: str) -> Outcome:
         load_style(style)
-        return await self._edit(Call("style", {"style": style}), Intent("", style=style), "style", style, on_progress)
+        return await self._edit(Call("style", {"style": style}), Intent("", style=style), on_progress)
 
     async def key(self, on_progress: Listener, key: str) -> Outcome:
-        parsed = Key.parse(key)
-        return await self._edit(Call("key", {"key": key}), Intent("", key=parsed), "key", parsed, on_progress)
+        return await self._edit(Call("key", {"key": key}), Intent("", key=Key.parse(key)), on_progress)
 
     async def meter(self, on_progress: Listener, meter: str) -> Outcome:
-        parsed = Meter.parse(meter)
-        return await self._edit(Call("meter", {"meter": meter}), Intent("", meter=parsed), "meter", parsed, on_progress)
+        return await self._edit(Call("meter", {"meter": meter}), Intent("", meter=Meter.parse(meter)), on_progress)
 
     async def bars(self, on_progress: Listener, bars: int) -> Outcome:
-        return await self._edit(Call("bars", {"bars": bars}), Intent("", bars=bars), "bars", bars, on_progress)
+        return await self._edit(Call("bars", {"bars": bars}), Intent("", bars=bars), on_progress)
 
     def tempo(self, tempo: float) -> Outcome:
         settings = self._session.settings
@@ -226,15 +224,12 @@ class Commands:
     ) -> Outcome:
         return outcome(await self._queue.submit(Request(call, plan, text), on_progress))
 
-    async def _edit(self, call: Call, intent: Intent, name: str, value: object, on_progress: Listener) -> Outcome:
-        """Change what all tracks share. A host repeats what is so already: that makes no other music."""
+    async def _edit(self, call: Call, intent: Intent, on_progress: Listener) -> Outcome:
+        """Change what all tracks share. A host repeats what is so already: then there is nothing to make."""
 
         def plan(_: Intent) -> Order:
             return self._session.order_regeneration(intent)
 
-        settings = self._session.settings
-        if settings is not None and getattr(settings, name) == value and not self._queue.busy:
-            return outcome(Result(kept=tuple(self._session.playing)))
         return await self._generate(call, plan, on_progress)
 
     async def _step(

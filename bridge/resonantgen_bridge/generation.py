@@ -163,6 +163,7 @@ class GenerationQueue:
             latest = _plan(request, intent)
             if takes is not None and latest.job == order.job:
                 return self._session.fulfil(latest, takes)
+            self._session.discard(takes or [])
             self._playback.follow()
 
     async def _make(self, request: Request, intent: Intent, order: Order) -> list[Take] | None:
@@ -190,6 +191,8 @@ class GenerationQueue:
                 self._playback.follow()
 
     async def _make_and_store(self, request: Request, order: Order) -> list[Take]:
+        if not order.job.parts:
+            return []
         grid = self._playback.grid(order.job.settings)
         audition = _Audition(self._playback, order, grid)
 
@@ -201,9 +204,14 @@ class GenerationQueue:
 
         bar = self._playback.next_bar(grid, len(order.job.parts))
         made = await self._worker.make(order, bar, grid.tempo, listen)
-        for _, wav in made:
-            await asyncio.to_thread(self._session.add_audio, wav)
-        return [take for take, _ in made]
+        takes = [take for take, _ in made]
+        try:
+            for _, wav in made:
+                await asyncio.to_thread(self._session.add_audio, wav)
+        except BaseException:
+            self._session.discard(takes)
+            raise
+        return takes
 
     def _tell_progress(self, request: Request, progress: Progress) -> None:
         fields = {

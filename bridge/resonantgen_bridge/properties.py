@@ -13,7 +13,7 @@ def music_properties(session: Session) -> dict[str, Value]:
     """What plays: settings, locks and takes. Not the prompt, which takes reading the whole history."""
     settings, playing, locked = session.settings, session.playing, session.locked
     values: dict[str, Value] = {
-        "project": str(session.path),
+        "project": str(session.path.resolve()),
         "style": settings.style if settings else "",
         "tempo": float(settings.tempo_bpm) if settings else 120.0,
         "key": str(settings.key) if settings else "",
