@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ENGINE_FILE = "engine.json"
 PING_SECONDS = 2.0  # an engine on this machine answers within milliseconds, unless the machine is very busy
+SILENCE_SECONDS = 5.0  # after which a client gives the engine up
 MAX_FILE_BYTES = 10_000
 
 
@@ -101,7 +102,7 @@ def holder_of_port(port: int) -> str:
     return "another program"
 
 
-def connect(address: str, keys: Path | None = None, timeout_seconds: float = PING_SECONDS) -> Client:
+def connect(address: str, keys: Path | None = None, timeout_seconds: float = SILENCE_SECONDS) -> Client:
     """A client of the engine at an address. Raises BadValue, KeysError."""
     from resonantgen_bridge.client import Client  # imported here: it loads ZeroMQ
 

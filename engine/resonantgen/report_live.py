@@ -6,12 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from rich.text import Text
+
 from resonantgen.music.notes import Role
 from resonantgen.music.time import bars_text
 from resonantgen.session.setup import SILENT_GAIN_DB
 
 if TYPE_CHECKING:
     from resonantgen.report import Reporter
+    from resonantgen_bridge.doctor import Check
+
+LABEL_WIDTH = 12
 
 
 def outcome_of_engine(
@@ -102,3 +107,31 @@ def _pairs(values: Mapping[str, Any]) -> str:
 
 def _plain(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def device_lists(report: Reporter, found: Mapping[str, Any]) -> None:
+    """Audio outputs and MIDI ports, as `doctor.find_devices` gives them."""
+    report.plain("Audio outputs", "bold")
+    for device in found["audio"]:
+        details = f"{device['channels']} channels · {device['sample_rate']:g} Hz" + " · default" * device["default"]
+        report.plain(f"  {device['name']}   {details}")
+    for title, key in (("MIDI inputs", "midi_in"), ("MIDI outputs", "midi_out")):
+        report.plain(f"\n{title}", "bold")
+        for name in found[key]:
+            report.plain(f"  {name}")
+        if not found[key]:
+            report.plain("  none", "dim")
+    for problem in found["problems"]:
+        report.plain(f"\n{problem}")
+
+
+def doctor_check(report: Reporter, check: Check) -> None:
+    """What one look came to, and what to do about it."""
+    style = {"ok": "green", "note": "cyan", "problem": "bold red"}[check.verdict]
+    row = Text("  ")
+    row.append(f"{check.verdict.value:<9}", style=style)
+    row.append(f"{check.name:<{LABEL_WIDTH}}", style="bold")
+    row.append(check.found)
+    report.console.print(row, soft_wrap=True)
+    if check.advice:
+        report.plain(f"{'':<{11 + LABEL_WIDTH}}{check.advice}", "dim")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from resonantgen.cli.base import Interrupted, print_json, reporter
 from resonantgen.cli.place import Place
+from resonantgen.errors import ResonantGenError
 
 if TYPE_CHECKING:
     from resonantgen.report import TrackMeters
@@ -141,7 +143,9 @@ def _call(
     try:
         outcome: Mapping[str, Any] = client.call(command, on_progress=progress, **arguments)
     except KeyboardInterrupt:
-        raise Interrupted("Interrupted. The engine gave it up; what was committed before is safe.") from None
+        with suppress(ResonantGenError):
+            client.call("ping")  # answered once the engine has read that the command is cancelled
+        raise Interrupted("Interrupted. The engine was told to give it up; what was committed is safe.") from None
     return outcome
 
 
