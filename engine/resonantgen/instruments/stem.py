@@ -70,21 +70,26 @@ def load_instrument(
 class StemStream:
     """The sound of one track, bar by bar, before its tail is folded and its loudness set. One thread at a time."""
 
-    def __init__(self, role: Role, sound: Sound, tempo: TempoMap, inserts: Sequence[AnyInsert] = ()) -> None:
-        """`inserts` are those of the style.
+    def __init__(
+        self, role: Role, sound: Sound, tempo: TempoMap, inserts: Sequence[AnyInsert] = (), first_bar: int = 0
+    ) -> None:
+        """`inserts` are those of the style. The stream begins at `first_bar`, out of silence.
 
         Raises BadValue for an unknown preset and PresetError for one that is not valid.
         """
         self.tempo = tempo
-        self.bars_rendered = 0
+        self._bar = first_bar  # the next one
         self._instrument, self._chain = load_instrument(role, sound, tempo, inserts)
         self._instrument_state = self._instrument.start()
         self._chain_state = self._chain.start()
+        for state in (self._instrument_state, *self._chain_state.states):
+            if hasattr(state, "frame"):  # what keeps to the tempo, such as a pump, knows where it stands
+                state.frame = tempo.bar_sample(first_bar)
 
     def next_bar(self, notes: Sequence[Note]) -> Samples:
         """The next bar, [frames, 2], with the notes that start in it (counted from the clip's start)."""
-        bar = self.bars_rendered
-        self.bars_rendered += 1
+        bar = self._bar
+        self._bar += 1
         events = sorted((note_event(note, self.tempo) for note in notes), key=lambda event: (event.frame, event.pitch))
         return self._render(events, self.tempo.bar_sample(bar + 1) - self.tempo.bar_sample(bar))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -57,3 +58,16 @@ class Change:
 
     grid: Grid
     materials: Mapping[Role, Material | None] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def frames_of_wav(data: bytes) -> Frames:
+    """The samples of a take's WAV file, exactly. Slow enough to do beside the loop; any thread may."""
+    import soundfile  # imported here: whoever only plays does not need it
+
+    samples: Frames = soundfile.read(BytesIO(data), dtype="float32", always_2d=True)[0]
+    return samples
+
+
+def frames_of_bytes(data: bytes) -> Frames:
+    """What `tobytes` of samples [frames, 2] gave, read-only and without a copy."""
+    return np.frombuffer(data, np.float32).reshape(-1, 2)

@@ -1,6 +1,6 @@
 """Session values as JSON text, for the database, and as msgpack, for other processes; and back.
 
-The same value always gives the same text and the same bytes.
+The same value always gives the same text. Packed mappings keep their order, which is that of the tracks.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _decode_special(kind: type, value: Any) -> object:
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_encode_special, order="deterministic")
-_PACKER = msgspec.msgpack.Encoder(enc_hook=_encode_special, order="deterministic")
+_PACKER = msgspec.msgpack.Encoder(enc_hook=_encode_special)
 
 
 def pack(value: object) -> bytes:
