@@ -1,0 +1,74 @@
+"""Commands on behalf of what does not wait for answers (MIDI, Link): in order, with floods held back.
+
+Everything here belongs to the engine's asyncio loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Final, TypeAlias
+
+from resonantgen.errors import ResonantGenError
+from resonantgen_bridge.calls import Call, Engine
+
+MAX_WAITING: Final = 64  # calls of one lane; what comes on top of that is dropped
+
+Report: TypeAlias = Callable[[ResonantGenError], None]  # told of what went wrong; never raises
+MakeCall: TypeAlias = Callable[[], "Call | None"]  # asked when the turn has come; None: there is nothing to do
+
+
+class Lanes:
+    """One lane for each control that a person moves; in a lane, one call runs at a time."""
+
+    def __init__(self, engine: Engine, client: str, report: Report) -> None:
+        """`client` names who asks, for the engine's log."""
+        self._engine = engine
+        self._client = client
+        self._report = report
+        self._waiting: dict[Hashable, deque[MakeCall]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def send(self, lane: Hashable, make: MakeCall, *, latest: bool) -> None:
+        """Execute it after what runs in that lane. `latest`: in place of what waits there."""
+        waiting = self._waiting.get(lane)
+        if waiting is None:
+            self._waiting[lane] = deque([make])
+            task = asyncio.get_running_loop().create_task(self._run(lane))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            return
+        if latest:
+            waiting.clear()
+        if len(waiting) < MAX_WAITING:
+            waiting.append(make)
+
+    async def close(self) -> None:
+        """Give up what runs and waits."""
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._waiting.clear()
+
+    async def _run(self, lane: Hashable) -> None:
+        waiting = self._waiting[lane]
+        try:
+            while waiting:
+                try:
+                    call = waiting.popleft()()
+                    if call is not None:
+                        await self._engine.execute(call, self._client)
+                except ResonantGenError as error:
+                    self._report(error)
+        finally:
+            self._waiting.pop(lane, None)
+
+
+def seek_call(quarters: float, meter: str, bars: int) -> Call:
+    """Go to a song position, in quarter notes; the loop goes around under it."""
+    numerator, _, denominator = meter.partition("/")
+    units = quarters * int(denominator) / 4  # of the meter
+    bar, unit = divmod(units % (max(bars, 1) * int(numerator)), int(numerator))
+    return Call("seek", {"bar": int(bar) + 1, "beat": unit + 1})
