@@ -56,6 +56,7 @@ class NoteSender:
     def all_off(self, role: Role | None = None, at_seconds: float | None = None) -> None:
         """End what a track, or every one, plays at that time: on a swap, a stop, a jump.
 
+        It ends what was scheduled before this call only: the first notes after a swap are due at the same time.
         Without a time: now, and what is scheduled is forgotten.
         """
         roles = tuple(Role) if role is None else (role,)
@@ -102,7 +103,7 @@ class NoteSender:
         _, what, number, role, pitch, velocity, end = due
         channel = self._status[role]
         if what == _CUT:
-            ended = [key for key, (_, of) in self._sounding.items() if of is role]
+            ended = [key for key, (begun, of) in self._sounding.items() if of is role and begun < number]
             for key in ended:
                 del self._sounding[key]
             return [self._off(*key) for key in ended]
