@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from inspect import Parameter, Signature
 from pathlib import Path
 from types import TracebackType
@@ -64,6 +65,7 @@ class AsyncClient:
         self._tasks: list[asyncio.Task[None]] = []
         self._subscriptions: set[AsyncEvents] = set()
         self._same_version = False
+        self._refused = False  # by an engine that runs with other keys, or with none
 
     async def call(self, command: str, *, on_progress: Listener = ignore, **arguments: Any) -> dict[str, Any]:
         """Have the engine do a command, and give its result. Cancelling the task that waits cancels the command.
@@ -130,6 +132,11 @@ class AsyncClient:
 
     def _connect(self) -> None:
         if self._context is not None:
+            if self._refused:  # ZeroMQ does not try again by itself
+                self._refused = False
+                with suppress(zmq.ZMQError):  # not even the address may be left
+                    self._socket.disconnect(self.address)
+                self._socket.connect(self.address)
             return
         self._context = zmq.asyncio.Context()
         self._socket = self._new_socket(zmq.DEALER)
@@ -223,17 +230,18 @@ class AsyncClient:
         while True:
             event = await recv_monitor_message(monitor)
             if event["event"] in _REFUSED:
+                self._refused = True
                 for waiting in self._waiting.values():
-                    waiting.settle(self._refused())
+                    waiting.settle(self._refusal())
 
-    def _refused(self) -> KeysError:
+    def _refusal(self) -> KeysError:
         if self._keys is None:
             return KeysError(
                 f"What listens at {self.address} does not let us in without keys. Give the folder that holds them."
             )
         return KeysError(
-            f"The engine at {self.address} does not accept these keys. It must run with keys itself, its folder clients "
-            "must hold the client's public key, and server.pub here must be its own."
+            f"The engine at {self.address} does not accept these keys. It must run with keys itself, its folder "
+            "clients must hold the client's public key, and server.pub here must be its own."
         )
 
 

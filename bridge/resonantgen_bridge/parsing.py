@@ -19,7 +19,7 @@ _TRUE, _FALSE = ("1", "true", "on", "yes"), ("0", "false", "off", "no")
 def parse_call(name: object, arguments: object) -> Call:
     """A command by name with its arguments by name. Raises UnknownCommand, BadValue."""
     if not isinstance(name, str) or name not in COMMAND:
-        raise UnknownCommand(f"There is no command {quoted(str(name))}. Commands: {', '.join(COMMAND)}.")
+        raise UnknownCommand(f"There is no command {_shown(name)}. Commands: {', '.join(COMMAND)}.")
     if not isinstance(arguments, Mapping):
         raise BadValue(f"The arguments of {name} are no mapping of names to values.")
     command = COMMAND[name]
@@ -27,7 +27,7 @@ def parse_call(name: object, arguments: object) -> Call:
     unknown = [key for key in arguments if key not in known]
     if unknown:
         rest = f"It has: {', '.join(known)}." if known else "It has none."
-        raise UnknownCommand(f"{name} has no argument {quoted(str(unknown[0]))}. {rest}")
+        raise UnknownCommand(f"{name} has no argument {_shown(unknown[0])}. {rest}")
     return Call(name, {field.name: _argument(command, field, arguments) for field in command.fields})
 
 
@@ -47,9 +47,11 @@ def parse_field(field: Field, value: object) -> Any:
 
     Raises BadValue.
     """
+    if isinstance(value, int) and abs(value) >= 1 << 64:
+        value = math.inf  # no field is so large; Python does not even show such a number beyond some length
     parsed = _PARSERS[field.kind](field, value)
     if field.choices and parsed not in field.choices:
-        raise BadValue(f"{quoted(str(value))} is no {field.name}. There are: {', '.join(field.choices)}.")
+        raise BadValue(f"{_shown(value)} is no {field.name}. There are: {', '.join(field.choices)}.")
     if isinstance(parsed, (int, float)) and field.kind is not Kind.BOOL:
         low, high = field.low, field.high
         if (low is not None and parsed < low) or (high is not None and parsed > high):
@@ -68,20 +70,23 @@ def _argument(command: Command, field: Field, arguments: Mapping[str, object]) -
 
 
 def _int(field: Field, value: object) -> int:
-    number = _float(field, value) if not isinstance(value, int) or isinstance(value, bool) else value
+    number: int | float
+    if isinstance(value, str) and len(value) <= 40 and value.strip().removeprefix("-").isdecimal():
+        number = int(value)  # exactly, as a seed wants it
+    elif isinstance(value, int):
+        number = int(value)
+    else:
+        number = _float(field, value)
     if number != int(number):
-        raise BadValue(f"{field.name} is a whole number, not {quoted(str(value))}.")
+        raise BadValue(f"{field.name} is a whole number, not {_shown(value)}.")
     return int(number)
 
 
 def _float(field: Field, value: object) -> float:
-    number = math.nan
-    if isinstance(value, (bool, int, float)):
-        number = value if isinstance(value, int) and abs(value) < 1 << 63 else _finite(value)
-    elif isinstance(value, str) and len(value) <= 40:
-        number = _finite(value)
+    usable = isinstance(value, (int, float)) or (isinstance(value, str) and len(value) <= 40)
+    number = _finite(value) if usable else math.nan
     if not math.isfinite(number):
-        raise BadValue(f"{field.name} is a number, not {quoted(str(value))}.")
+        raise BadValue(f"{field.name} is a number, not {_shown(value)}.")
     return float(number)
 
 
@@ -97,12 +102,12 @@ def _bool(field: Field, value: object) -> bool:
         return value != 0  # a button's pressure counts as pressed
     if isinstance(value, str) and value.strip().lower() in _TRUE + _FALSE:
         return value.strip().lower() in _TRUE
-    raise BadValue(f"{field.name} is 0 or 1, not {quoted(str(value))}.")
+    raise BadValue(f"{field.name} is 0 or 1, not {_shown(value)}.")
 
 
 def _text(field: Field, value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise BadValue(f"{field.name} is text, not {quoted(str(value))}.")
+        raise BadValue(f"{field.name} is text, not {_shown(value)}.")
     text = str(value)
     if len(text) > MAX_TEXT:
         raise BadValue(f"{field.name} is longer than {MAX_TEXT} characters: {quoted(text)}.")
@@ -118,7 +123,7 @@ def _track(field: Field, value: object) -> str:
     numbers = {str(form): role for number, role in enumerate(_ROLES, start=1) for form in (number, float(number))}
     if text in numbers:
         return numbers[text]
-    raise BadValue(f"{quoted(str(value))} is no track. Tracks: {', '.join(_ROLES)}, or 1 to {len(_ROLES)}.")
+    raise BadValue(f"{_shown(value)} is no track. Tracks: {', '.join(_ROLES)}, or 1 to {len(_ROLES)}.")
 
 
 def _tracks(field: Field, value: object) -> list[str]:
@@ -126,6 +131,13 @@ def _tracks(field: Field, value: object) -> list[str]:
     if not isinstance(parts, (list, tuple)) or not parts:
         raise BadValue(f"{field.name} are names of tracks: {', '.join(_ROLES)}.")
     return list(dict.fromkeys(_track(field, part) for part in parts))
+
+
+def _shown(value: object) -> str:
+    """What was given, for a message. Lists and the like are not shown: they may be nested without end."""
+    if value is None or isinstance(value, (str, bool, float)) or (isinstance(value, int) and abs(value) < 1 << 64):
+        return quoted(str(value))
+    return f"a {type(value).__name__}"
 
 
 def _bound(bound: float | None) -> str:

@@ -76,7 +76,7 @@ class ZmqServer:
                 self._authenticator.start()
                 self._authenticator.configure_curve_callback("*", _Known(self._keys))
             self._router, self.address = await self._bind(zmq.ROUTER, self._ports[0], "--zmq-port")
-            self._publisher, self.events_address = await self._bind(zmq.XPUB, self._ports[1], "--zmq-events-port")
+            self._publisher, self.events_address = await self._bind(zmq.XPUB, self._ports[1], "--events-port")
         except BaseException:
             await self.close()
             raise
