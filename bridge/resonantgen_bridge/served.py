@@ -13,7 +13,7 @@ import json
 import os
 import sys
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -48,6 +48,7 @@ class Served:
 
 def announce(project: Path, served: Served) -> None:
     """Say that the project is served. For the engine, once it answers. Raises StorageError."""
+    served = replace(served, zmq=_from_here(served.zmq), events=_from_here(served.events))
     data = (json.dumps(asdict(served), indent=2) + "\n").encode()
     with storage_errors(project):
         write_file(project / ENGINE_FILE, data)
@@ -75,8 +76,8 @@ def find_served(project: Path, timeout_seconds: float = PING_SECONDS) -> Served 
     try:
         with connect(served.zmq, keys_folder(served), timeout_seconds) as client:
             answered = client.call("state")["state"].get("project", "")
-            return served if Path(answered).samefile(project) else None
-    except (ResonantGenError, OSError):
+            return served if Path(answered).samefile(project) else None  # not one that got the port later
+    except (ResonantGenError, OSError, ValueError, TypeError):
         return None
 
 
@@ -102,15 +103,20 @@ def holder_of_port(port: int) -> str:
     return "another program"
 
 
-def connect(address: str, keys: Path | None = None, timeout_seconds: float = SILENCE_SECONDS) -> Client:
+def connect(address: str, keys: Path | None = None, timeout_seconds: float | None = None) -> Client:
     """A client of the engine at an address. Raises BadValue, KeysError."""
     from resonantgen_bridge.client import Client  # imported here: it loads ZeroMQ
 
-    return Client(address, keys=keys, timeout=timeout_seconds)
+    return Client(address, keys=keys, timeout=timeout_seconds or SILENCE_SECONDS)
 
 
 def keys_folder(served: Served) -> Path | None:
     return Path(served.public_key).parent if served.public_key else None
+
+
+def _from_here(address: str) -> str:
+    """An address that listens to every network, as clients on this machine reach it."""
+    return address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
 
 
 def _read(file: Path) -> Served | None:
