@@ -30,7 +30,7 @@ def _decode_special(kind: type, value: Any) -> object:
     raise ValueError(f"{value!r} is no {kind.__name__}")
 
 
-_ENCODER = msgspec.json.Encoder(enc_hook=_encode_special, order="deterministic")
+_ENCODER = msgspec.json.Encoder()
 _PACKER = msgspec.msgpack.Encoder(enc_hook=_encode_special)
 
 
@@ -48,7 +48,9 @@ def unpack(data: bytes, kind: type[T]) -> T:
 
 
 def encode(value: object) -> str:
-    return _ENCODER.encode(value).decode()
+    # By way of plain values, since numbers as keys have no order of their own in JSON.
+    plain = msgspec.to_builtins(value, str_keys=True, order="deterministic", enc_hook=_encode_special)
+    return _ENCODER.encode(plain).decode()
 
 
 def decode(text: str, kind: type[T], source: str = "The project's database") -> T:

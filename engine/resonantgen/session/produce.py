@@ -71,9 +71,9 @@ class _Production:
         takes = []
         with _workers(job.settings.frames) as (workers, stop):
             pending: deque[tuple[Take, Future[bytes]]] = deque()
-            for role, part in job.parts.items():
+            for role in (role for role in Role if role in job.parts):
                 ids = {r: take.id for r, take in heard.items()}
-                draft = self._draft(Recipe(role, job.seeds[role], job.settings, part, chords, ids), heard)
+                draft = self._draft(Recipe(role, job.seeds[role], job.settings, job.parts[role], chords, ids), heard)
                 heard[role] = draft
                 self.on_draft(draft)
                 rendering = workers.submit(render_wav, draft.score, draft.recipe, draft.sound, self.studio, stop)
