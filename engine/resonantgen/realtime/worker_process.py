@@ -97,8 +97,10 @@ class LocalProcess:
                 self._connection.send_bytes(pack(message))
 
     def _receive_all(self, receive: Callable[[Peer, Reply], None], ended: Callable[[Peer], None]) -> None:
-        with suppress(EOFError, OSError):
+        try:
             while True:
                 receive(self, unpack(self._connection.recv_bytes(), REPLY))
-        self._hung_up = True
-        ended(self)
+        except (EOFError, OSError):
+            self._hung_up = True
+        finally:
+            ended(self)
