@@ -135,12 +135,13 @@ class Reporter:
         assert settings is not None
         if new:
             self.plain(f"ResonantGen {__version__} · new project {session.path}\n", "bold")
-        if result.intent is not None and result.intent.text.strip():
-            self.understood(result.intent)
+        asked = result.intent if result.intent is not None and result.intent.text.strip() else None
+        if asked is not None:
+            self.understood(asked)
         if new:
             note = '(change any: --tempo 128 --key "F# minor")'
             self.line("chosen", f"{settings_text(settings)} · seed {settings.seed}", note)
-        if new or result.intent is not None:
+        if new or asked is not None:
             self.plain()
         for role in Role:
             take = session.playing.get(role)
@@ -153,8 +154,8 @@ class Reporter:
             elif take is not None:
                 self.track(role, "kept", f"take {take.number}")
         if new:
-            next_steps = 'resonantgen lock drums   ·   resonantgen regenerate "make the bass more aggressive"'
-            self.plain(f"\nNext:  {next_steps}", "dim")
+            steps = ("lock drums", 'regenerate "make the bass more aggressive"', "serve")
+            self.plain("\nNext:  " + "   ·   ".join(f"resonantgen {step}" for step in steps), "dim")
         elif seconds:
             self.plain("  undo with: resonantgen undo", "dim")
 
