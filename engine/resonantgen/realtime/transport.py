@@ -115,7 +115,9 @@ class Transport:
         frames_per_quarter = 60 * self._sample_rate / float(tempo.tempo_bpm)
         wanted = start + (round(quarters % loop_quarters * frames_per_quarter) + self.frame - frame) % length
         here = deck.frame if deck.playing else deck.frame - self._fade_frames
-        difference = (wanted - here + length // 2) % length - length // 2
+        difference = wanted - here
+        if start <= deck.frame < start + length:  # then the shorter way round
+            difference = (difference + length // 2) % length - length // 2
         if not deck.playing or abs(difference) > ALIGN_TOLERANCE_SECONDS * self._sample_rate:
             self._goal = _Shift(difference)
         else:
