@@ -15,22 +15,11 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Protocol, TextIO
 
+
 from resonantgen.errors import ResonantGenError
 from resonantgen.music.notes import Note, Role
-from resonantgen.realtime.output import AudioOutput
-from resonantgen.realtime.player import (
-    BarLine,
-    Beat,
-    Heard,
-    Levels,
-    NotePlayed,
-    NotesOff,
-    Player,
-    Problem,
-    Stopped,
-    Swapped,
-)
-from resonantgen.realtime.ring import Ring
+from resonantgen.realtime.heard import BarLine, Beat, Heard, Levels, NotePlayed, NotesOff, Problem, Stopped, Swapped
+from resonantgen.realtime.player import Player, RingLike
 from resonantgen.realtime.worker import Worker
 from resonantgen.session.session import Session
 from resonantgen.session.values import Result
@@ -54,6 +43,23 @@ class NotesOut(Protocol):
     def all_off(self, role: Role, at_seconds: float) -> None: ...
 
 
+class Status(Protocol):
+    """How the output does."""
+
+    @property
+    def message(self) -> str: ...
+
+    def document(self) -> dict[str, Value]: ...
+
+
+class Output(Protocol):
+    """As `realtime.output.AudioOutput`, once it is started."""
+
+    def check(self) -> object: ...
+
+    def status(self) -> Status: ...
+
+
 class LiveEngine:
     """`calls.Engine`, for real. Use it in an `async with` block."""
 
@@ -61,8 +67,8 @@ class LiveEngine:
         self,
         session: Session,
         worker: Worker,
-        output: AudioOutput,
-        ring: Ring,
+        output: Output,
+        ring: RingLike,
         sample_rate: int,
         depth_frames: int,
         stems: bool = False,
@@ -261,7 +267,7 @@ class LiveEngine:
             "addresses": dict(self.addresses),
             "transport": {
                 "playing": position.playing,
-                "bar": position.bar + 1,
+                "bar": position.bar0 + 1,
                 "sample_rate": self._sample_rate,
                 "render_ahead_ms": round(1000 * self._ring.fill_frames() / self._sample_rate, 1),
             },

@@ -13,12 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
-from resonantgen.realtime.worker import Ready, Worker
-
 from resonantgen.errors import Cancelled
 from resonantgen.music.notes import Role
 from resonantgen.prompt.intent import Intent
 from resonantgen.realtime.material import Grid, Material
+from resonantgen.realtime.worker import Ready, Worker
 from resonantgen.session.jobs import Order
 from resonantgen.session.session import Session
 from resonantgen.session.values import Progress, Result, Take
@@ -202,8 +201,8 @@ class GenerationQueue:
             else:
                 self._tell_progress(request, message)
 
-        bar = self._playback.next_bar(grid, len(order.job.parts))
-        made = await self._worker.make(order, bar, grid.tempo, listen)
+        tracks = len(order.job.parts)
+        made = await self._worker.make(order, lambda: self._playback.next_bar(grid, tracks), grid.tempo, listen)
         takes = [take for take, _ in made]
         try:
             for _, wav in made:

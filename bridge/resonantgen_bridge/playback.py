@@ -12,13 +12,13 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from resonantgen.realtime.player import Player
-from resonantgen.realtime.worker import Ready, Worker
 
 from resonantgen.errors import ResonantGenError
 from resonantgen.music.notes import Role
 from resonantgen.music.time import TempoMap
 from resonantgen.realtime.material import Change, Grid, Material
+from resonantgen.realtime.player import Player
+from resonantgen.realtime.worker import Ready, Worker
 from resonantgen.session.session import Session
 from resonantgen.session.values import Settings, Take
 
@@ -75,9 +75,8 @@ class Playback:
 
     def next_bar(self, grid: Grid, tracks: int) -> int:
         """The bar of a loop with which so many new tracks can begin."""
-        bar, seconds = self._player.next_line()
-        late = seconds < PLANNING_SECONDS + tracks * PREVIEW_SECONDS
-        return (bar + late) % grid.bars
+        bar, _ = self._player.next_line(PLANNING_SECONDS + tracks * PREVIEW_SECONDS)
+        return bar % grid.bars
 
     async def close(self) -> None:
         task = self._fetching
