@@ -157,8 +157,9 @@ class Session(SessionView):
         Raises BadValue, ProjectError if there is no music yet.
         """
         self._require_writer()
-        settings, _ = self.music()
-        self._commit(replace(self._project, settings=replace(settings, tempo_bpm=parse_tempo(tempo))))
+        settings = replace(self.music()[0], tempo_bpm=parse_tempo(tempo))
+        if settings != self.settings:
+            self._commit(replace(self._project, settings=settings))
 
     def set_setup(self, setup: Setup) -> None:
         """Keep another setup with the project. It is no step of history. Raises BadValue."""

@@ -8,14 +8,18 @@ from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from engine.session.fakes import SHORT, FakeStudio, about, step, words
-from resonantgen.errors import BadValue, NothingToUndo, ProjectError, TrackLocked
+from resonantgen.errors import BadValue, Cancelled, NothingToUndo, ProjectError, TrackLocked
 from resonantgen.music.notes import Role
+from resonantgen.session.jobs import Order
+from resonantgen.session.produce import make_takes
 from resonantgen.session.session import Session
+from resonantgen.session.values import Take
 
 ROLES = st.sampled_from(Role)
 STUDIO = FakeStudio()
@@ -34,6 +38,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.position = 0
         self.locked: set[Role] = set()
         self.seen: dict[str, tuple[str, str]] = {}
+        self.ordered: tuple[Order, list[Take]] | None = None
 
     def teardown(self) -> None:
         self.session.close()
@@ -86,6 +91,29 @@ class SessionMachine(RuleBasedStateMachine):
         with suppress(TrackLocked, ProjectError):
             self.session.regenerate(words(tempo_bpm=Fraction(tempo)))
             self.worked()
+
+    @rule(role=ROLES | st.none())
+    def order(self, role: Role | None) -> None:
+        """Make takes now, to be recorded some time later, as a worker does."""
+        if self.ordered is not None:
+            self.session.discard(self.ordered[1])
+            self.ordered = None
+        with suppress(TrackLocked, ProjectError):
+            order = self.session.order_regeneration("", track=role)
+            takes = make_takes(order.job, order.standing, STUDIO, order.numbers, self.session.add_audio)
+            self.ordered = order, takes
+
+    @precondition(lambda self: self.ordered is not None)
+    @rule()
+    def fulfil(self) -> None:
+        assert self.ordered is not None
+        (order, takes), self.ordered = self.ordered, None
+        if self.session.still_holds(order):
+            self.session.fulfil(order, takes)
+            self.worked()
+        else:
+            with pytest.raises(Cancelled):
+                self.session.fulfil(order, takes)
 
     @rule(tempo=st.sampled_from([250, 300]))
     def set_tempo(self, tempo: int) -> None:
@@ -153,6 +181,7 @@ class SessionMachine(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.session.close()
+        self.ordered = None  # its audio is removed as a leftover
         self.session = Session.open(self.folder / "night.rg", studio=STUDIO)
 
     @invariant()
