@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -64,7 +66,7 @@ def serve(project: Path | None, prompt: str, **options: Any) -> None:
     path = project or (newest_or_named(prompt) if prompt.strip() else newest_project())
     with suppress(KeyboardInterrupt):  # while it was starting
         _serve(path, prompt, given)
-    click.echo("Stopped. The project is saved.")
+    _say("Stopped. The project is saved.")
 
 
 def _serve(path: Path, prompt: str, given: dict[str, Any]) -> None:
@@ -82,8 +84,12 @@ def _serve(path: Path, prompt: str, given: dict[str, Any]) -> None:
 
 def _say(line: str) -> None:
     """One line at once, also into a pipe. That nobody reads them any more is no reason to stop playing."""
-    with suppress(OSError):
+    try:
         print(line, flush=True)
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # or what could not be written is tried again, and fails, at the end
+        os.close(nowhere)
 
 
 def _peer(text: str) -> Peer:
