@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -98,6 +99,21 @@ def test_a_bar_does_not_depend_on_later_ones() -> None:
     stream = StemStream(Role.MELODY, Sound("saw_lead"), TEMPO)
     first = stream.next_bar(SCORES[Role.MELODY].between(0, 1920))
     assert np.array_equal(first, whole[0])
+
+
+@pytest.mark.parametrize(("role", "preset"), [(Role.DRUMS, "909"), (Role.BASS, "sub")])
+def test_a_stream_that_begins_at_a_later_bar_is_one_that_was_silent_until_then(role: Role, preset: str) -> None:
+    """So pumps and tremolos stand where they should. (What drifts at its own pace, such as a chorus, begins anew.)"""
+    inserts: list[kinds.AnyInsert] = [kinds.Pump(), kinds.Tremolo(rate_hz=4.7), kinds.Phaser(), kinds.Crush()]
+    notes = [replace(n, start_ticks=n.start_ticks + 2 * 1920) for n in SCORES[role].between(0, 1920)]
+    whole = StemStream(role, Sound(preset), TEMPO, inserts)
+    for _ in range(2):
+        whole.next_bar([])
+    expected = whole.next_bar(notes)
+    bar = StemStream(role, Sound(preset), TEMPO, inserts, first_bar=2).next_bar(notes)
+    assert len(bar) == TEMPO.bar_sample(3) - TEMPO.bar_sample(2)
+    assert np.abs(expected).max() > 0.01
+    assert np.array_equal(bar, expected)
 
 
 @pytest.mark.parametrize("role", Role)
