@@ -104,7 +104,7 @@ Connect a DEALER socket and send one frame: a msgpack map. The engine sends maps
 | `{{id, result}}` | the answer: a map as listed with each command |
 | `{{id, error: {{code, message}}}}` | or this one: see [errors](#errors) |
 | `{{id, progress: {{event, …}}}}` | before the answer, any number of times: an event with its fields |
-| `{{id, running: seconds}}` | before the answer, once a second: it is still being done |
+| `{{id, running: seconds}}` | before the answer, twice a second: it is still being done |
 
 An id is an integer from 0 or a text of up to {wire.MAX_ID_TEXT} characters, unique among what the client has running.
 Every request whose id can be read is answered exactly once; other messages are dropped. A request has up to

@@ -5,7 +5,7 @@
     {id, result}                    the answer, a map by `Command.result`
     {id, error: {code, message}}    or this one; the code is the name of a class in `resonantgen.errors`
     {id, progress: {event, …}}      before the answer, any number of times: a notice about this command
-    {id, running: seconds}          likewise, once a second: it is still being done
+    {id, running: seconds}          likewise, twice a second: it is still being done
 
 An id is an integer from 0 or a text of up to 64 characters, chosen by the client, unique among what it has running.
 Events are published as two frames: the event's name, and a map of its fields.
@@ -30,7 +30,8 @@ from resonantgen_bridge.protocol import EVENT
 MAX_REQUEST_BYTES = 64 * 1024
 MAX_ID = (1 << 63) - 1
 MAX_ID_TEXT = 64  # characters
-RUNNING_SECONDS = 1.0  # between two {id, running}, and between two heartbeats
+RUNNING_SECONDS = 0.5  # between two {id, running}
+HEARTBEAT_SECONDS = 1.0
 
 RequestId: TypeAlias = int | str
 

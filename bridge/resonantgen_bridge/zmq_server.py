@@ -82,9 +82,8 @@ class ZmqServer:
             raise
         self._started = time.monotonic()
         self._unsubscribe = self._engine.subscribe(self._publish)
-        self._tasks = {
-            asyncio.create_task(work()) for work in (self._read_requests, self._read_subscriptions, self._beat)
-        }
+        works = (self._read_requests, self._show_running, self._read_subscriptions, self._beat)
+        self._tasks = {asyncio.create_task(work()) for work in works}
 
     async def close(self) -> None:
         """Give up what runs, answer it with Cancelled, and stop listening."""
@@ -184,6 +183,14 @@ class ZmqServer:
             del self._running[client.identity, request.id]
         client.answer(request.id, answer)
 
+    async def _show_running(self) -> None:
+        while True:
+            now = time.monotonic()
+            for (_, id), running in self._running.items():
+                if now - running.since >= wire.RUNNING_SECONDS:  # most are answered before anyone could wonder
+                    running.client.send({"id": id, "running": now - running.since})
+            await asyncio.sleep(wire.RUNNING_SECONDS)
+
     # -- events -------------------------------------------------------------------------------------------------------
 
     def _publish(self, notice: Notice) -> None:
@@ -204,9 +211,7 @@ class ZmqServer:
     async def _beat(self) -> None:
         while True:
             self._heartbeat()
-            for (_, id), running in self._running.items():
-                running.client.send({"id": id, "running": time.monotonic() - running.since})
-            await asyncio.sleep(wire.RUNNING_SECONDS)
+            await asyncio.sleep(wire.HEARTBEAT_SECONDS)
 
     def _heartbeat(self) -> None:
         self._publish(Notice("heartbeat", {"seconds": time.monotonic() - self._started}))
