@@ -112,7 +112,9 @@ def four(loop: Grid, seed: int = 1, level: float = 0.02) -> dict[Role, Material]
     return {role: material(loop, 10 * seed + i, f"{role}-{seed}", level=level) for i, role in enumerate(Role)}
 
 
-def playing(loop: Grid, materials: Mapping[Role, Material | None], stems: bool = False, seed: int | None = 5) -> Stepped:
+def playing(
+    loop: Grid, materials: Mapping[Role, Material | None], stems: bool = False, seed: int | None = 5
+) -> Stepped:
     """A player that has just begun: the next frame that it gives is the loop's first, at output frame FADE."""
     stepped = Stepped(stems, seed)
     stepped.player.change(Change(loop, materials))

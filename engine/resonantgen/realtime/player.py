@@ -153,7 +153,7 @@ class Player:
         return block
 
     def _mix(self, frames: int) -> Frames:
-        while self._wishes:
+        for _ in range(len(self._wishes)):  # those that come meanwhile can wait: a flood must not hold up the sound
             self._wishes.popleft()()
         count = frames
         if self._limited and self._stream is None:

@@ -56,26 +56,31 @@ def test_what_is_too_loud_is_limited_and_stays_on_time() -> None:
 def script(stepped: Stepped, loop: Grid, other: Grid, seed: int) -> None:
     """Commands of every kind at the same frames, whatever the blocks are between."""
     player, dice = stepped.player, np.random.default_rng(seed)
-    ahead, wholes = four(loop, 3), four(other, 4)
+    ahead, elsewhere = four(loop, 3), four(other, 4)
     player.change(Change(loop, four(loop, 2)))
     player.play(True)
     stepped.step(10_000)
     for turn in range(30):
-        role = list(Role)[int(dice.integers(4))]
-        at = int(dice.integers(loop.bars))
-        deeds = [
-            lambda: player.play(True),
-            lambda: player.play(bool(dice.random() < 0.5)),
-            lambda: player.seek(at, int(dice.integers(1000))),
-            lambda: player.set_loop(bool(dice.random() < 0.7), at, int(dice.integers(3))),
-            lambda: player.set_strip(role, Strip(float(dice.uniform(-60, 6)), float(dice.uniform(-1, 1)))),
-            lambda: player.set_strip(role, Strip(muted=bool(dice.random() < 0.5), soloed=bool(dice.random() < 0.3))),
-            lambda: player.align(float(dice.random() * 20), stepped.ring.written_frames / RATE),
-            lambda: player.change(Change(loop, {role: ahead[role]})),
-            lambda: player.change(Change(loop, {role: part_of(ahead[role], loop, at, at + 1, seed=9)})),
-            lambda: player.change(Change(other if turn % 2 else loop, wholes if turn % 2 else {role: None})),
-        ]
-        deeds[int(dice.integers(len(deeds)))]()
+        role, at = list(Role)[int(dice.integers(4))], int(dice.integers(loop.bars))
+        match int(dice.integers(9)):
+            case 0:
+                player.play(bool(dice.random() < 0.7))
+            case 1:
+                player.seek(at, int(dice.integers(1000)))
+            case 2:
+                player.set_loop(bool(dice.random() < 0.7), at, int(dice.integers(3)))
+            case 3:
+                player.set_strip(role, Strip(float(dice.uniform(-60, 6)), float(dice.uniform(-1, 1))))
+            case 4:
+                player.set_strip(role, Strip(muted=bool(dice.random() < 0.5), soloed=bool(dice.random() < 0.3)))
+            case 5:
+                player.align(float(dice.random() * 20), stepped.ring.written_frames / RATE)
+            case 6:
+                player.change(Change(loop, {role: ahead[role]}))
+            case 7:
+                player.change(Change(loop, {role: part_of(ahead[role], loop, at, at + 1, seed=9)}))
+            case _:
+                player.change(Change(other, elsewhere) if turn % 2 else Change(loop, {role: None}))
         stepped.step(int(dice.integers(1, 40_000)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def test_a_region_is_gone_round_bar_by_bar(bar_count: int, first: int, bars: int
         bar = following
     assert set(seen) == set(range(low, high))
     inside = seen[1:]
-    assert all(b == a + 1 or (a == high - 1 and b == low) for a, b in zip(inside, inside[1:], strict=False))
+    assert all(b == a + 1 or (a == high - 1 and b == low) for a, b in pairwise(inside))
 
 
 @given(st.integers(1, 64), st.integers(0, 63), st.integers(0, 64))
