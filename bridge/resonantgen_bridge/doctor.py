@@ -41,12 +41,6 @@ class Verdict(StrEnum):
     PROBLEM = "problem"
 
 
-_AUDIO_ADVICE = (
-    "Connect an output and start its driver; on Debian and Ubuntu: sudo apt install libportaudio2. "
-    "Without sound: serve --audio none"
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Check:
     """One thing that was looked at."""
@@ -161,12 +155,13 @@ def _audio() -> Check:
     try:
         devices = _audio_devices()
     except ResonantGenError as error:
-        return Check("audio", Verdict.PROBLEM, str(error), _AUDIO_ADVICE)
+        return Check("audio", Verdict.PROBLEM, str(error), "Without sound: serve --audio none")
     if not devices:
-        return Check("audio", Verdict.PROBLEM, "no output", _AUDIO_ADVICE)
-    default = next((device for device in devices if device.get("default")), devices[0])
-    rate = f", {default['sample_rate']:g} Hz" if default.get("sample_rate") else ""
-    return Check("audio", Verdict.OK, f"{default['name']}{rate}; outputs: {len(devices)}")
+        advice = "Connect one, or start JACK or PipeWire. Without sound: serve --audio none"
+        return Check("audio", Verdict.PROBLEM, "no device has outputs", advice)
+    default = next((device for device in devices if device["default"]), devices[0])
+    found = f"{default['name']} ({default['system']}), {default['sample_rate']} Hz; devices: {len(devices)}"
+    return Check("audio", Verdict.OK, found)
 
 
 def _midi() -> Check:

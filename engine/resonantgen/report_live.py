@@ -113,8 +113,10 @@ def device_lists(report: Reporter, found: Mapping[str, Any]) -> None:
     """Audio outputs and MIDI ports, as `doctor.find_devices` gives them."""
     report.plain("Audio outputs", "bold")
     for device in found["audio"]:
-        details = f"{device['channels']} channels · {device['sample_rate']:g} Hz" + " · default" * device["default"]
-        report.plain(f"  {device['name']}   {details}")
+        details = f"{device['system']} · {device['channels']} channels · {device['sample_rate']} Hz"
+        report.plain(f"  {device['name']}   {details}" + " · default" * device["default"])
+    if not found["audio"]:
+        report.plain("  none", "dim")
     for title, key in (("MIDI inputs", "midi_in"), ("MIDI outputs", "midi_out")):
         report.plain(f"\n{title}", "bold")
         for name in found[key]:
