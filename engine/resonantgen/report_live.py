@@ -84,10 +84,9 @@ def engine_status(report: Reporter, document: Mapping[str, Any], state: Mapping[
     words += [f"new ideas every {bars_text(state['auto'])}"] if state.get("auto") else []
     words += ["generating"] if state.get("busy") else []
     report.line("transport", " · ".join(words))
-    report.line("audio", str(state.get("audio", "")), f"{transport['render_ahead_ms']:g} ms mixed ahead")
-    for label in ("audio", "generation", "midi", "link"):
-        if document.get(label):
-            report.line("" if label == "audio" else label, _pairs(document[label]))
+    audio, ahead = document["audio"], f"{transport['render_ahead_ms']:g} ms mixed ahead"
+    report.line("audio", " · ".join([str(audio["message"] or audio["state"]), *_counted(audio["telemetry"])]), ahead)
+    report.line("generation", _times(document["generation"]))
     for transport_name, address in document["addresses"].items():
         report.line(transport_name, str(address))
     if document.get("clients"):
@@ -99,14 +98,25 @@ def engine_status(report: Reporter, document: Mapping[str, Any], state: Mapping[
         report.track(role, f"{take or 'silent'}{locked}", str(state.get(f"track/{role.value}/summary", "")))
 
 
-def _pairs(values: Mapping[str, Any]) -> str:
-    """ "underruns 0 · load 0.12"."""
-    shown = {name: value for name, value in values.items() if value not in (None, "")}
-    return " · ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in shown.items())
+def _counted(telemetry: Mapping[str, Any]) -> list[str]:
+    """What the audio process has counted."""
+    words = [f"underruns {telemetry['underruns']}"]
+    if telemetry["callbacks"]:
+        words.append(f"worst callback {telemetry['worst_callback_us'] / 1000:.1f} ms, load {telemetry['load']:.0%}")
+    return words
 
 
-def _plain(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _times(times: Mapping[str, Any]) -> str:
+    """How long the latest orders took."""
+    if not times["orders"]:
+        return "nothing yet"
+    spans = (("first bar", "first_bar"), ("whole", "whole"))
+    words = [
+        f"{name} {times[f'{key}_ms_p50']:.0f} ms (p95 {times[f'{key}_ms_p95']:.0f})"
+        for name, key in spans
+        if times[f"{key}_ms_p50"] is not None
+    ]
+    return " · ".join([*words, f"orders {times['orders']}"])
 
 
 def device_lists(report: Reporter, found: Mapping[str, Any]) -> None:

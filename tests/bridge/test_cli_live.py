@@ -312,15 +312,27 @@ def test_midi_list_has_the_mapping(run: Run, monkeypatch: pytest.MonkeyPatch, tm
     assert json.loads(run("midi", "list", "--json")[1])["learned"] == []
 
 
-STATUS = {
+STATUS: dict[str, Any] = {
     "version": "0.1.0",
     "pid": 4242,
     "project": "/home/ann/night.rg",
     "seconds": 61.2,
     "addresses": {"zmq": "tcp://127.0.0.1:5570", "osc": "127.0.0.1:9010"},
     "transport": {"playing": True, "bar": 3, "sample_rate": 48000, "render_ahead_ms": 59.8},
-    "audio": {"status": "playing", "underruns": 0},
-    "generation": {"count": 12, "p50_ms": 140.0, "p95_ms": 310.5},
+    "audio": {
+        "state": "playing",
+        "message": "system",
+        "restarts": 0,
+        "latency_frames": 2048,
+        "telemetry": {"underruns": 0, "callbacks": 900, "worst_callback_us": 1240, "load": 0.031},
+    },
+    "generation": {
+        "orders": 12,
+        "first_bar_ms_p50": 61.0,
+        "first_bar_ms_p95": 98.4,
+        "whole_ms_p50": 700.2,
+        "whole_ms_p95": 910.0,
+    },
 }
 
 
@@ -330,10 +342,15 @@ def test_status_of_an_engine(served: ServedEngine, run: Run) -> None:
     served.run(lambda: served.fake.state.update({"track/bass/lock": True}))
     code, out, _ = run("status")
     assert code == 0
-    for words in ("night.rg is served by process 4242", "playing, bar 3 · new ideas every 4 bars", "p95 ms 310.5"):
+    for words in ("night.rg is served by process 4242", "playing, bar 3 · new ideas every 4 bars"):
         assert words in out
-    for words in ("underruns 0", "tcp://127.0.0.1:5570", "127.0.0.1:9010", "bass-1 locked", "59.8 ms mixed ahead"):
+    assert "system · underruns 0 · worst callback 1.2 ms, load 3%   59.8 ms mixed ahead" in out
+    assert "first bar 61 ms (p95 98) · whole 700 ms (p95 910) · orders 12" in out
+    for words in ("tcp://127.0.0.1:5570", "127.0.0.1:9010", "bass-1 locked"):
         assert words in out
+    idle = {**STATUS, "generation": {**STATUS["generation"], "orders": 0}}
+    served.run(lambda: served.fake.answers.update(status={"status": idle}))
+    assert "nothing yet" in run("status")[1]
     document = json.loads(run("status", "--json")[1])
     assert document["served"] and document["pid"] == 4242 and document["state"]["tempo"] == 120
 
