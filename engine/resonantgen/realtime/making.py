@@ -39,6 +39,7 @@ from resonantgen.realtime.messages import (
     Render,
     Understand,
     Warm,
+    meet_types,
 )
 from resonantgen.session.codec import pack, unpack
 from resonantgen.session.produce import make_takes, recipe_at
@@ -103,6 +104,7 @@ def run(connection: Connection) -> None:
     if hasattr(os, "nice"):
         with suppress(OSError):
             os.nice(NICENESS)
+    meet_types()
     post, gains = Post(connection), Gains()
     post.start()
     post.send(Hello(0))

@@ -13,6 +13,7 @@ from resonantgen.music.notes import Note, Role
 from resonantgen.music.time import TempoMap
 from resonantgen.prompt.intent import Intent
 from resonantgen.realtime.material import Grid
+from resonantgen.session.codec import pack, unpack
 from resonantgen.session.jobs import Order
 from resonantgen.session.values import Progress, Take
 
@@ -111,3 +112,9 @@ class GivenUp(Message, frozen=True):
 
 Reply: TypeAlias = Hello | Warm | Advanced | Heard | Recorded | Done | Failed | GivenUp
 REPLY = cast(type[Reply], Reply)
+
+
+def meet_types() -> None:
+    """Let msgspec look at all types here: 0.22 crashes when two threads make it look at one for the first time."""
+    unpack(pack(GiveUp(0)), REQUEST)
+    unpack(pack(Hello(0)), REPLY)

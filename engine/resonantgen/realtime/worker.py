@@ -36,6 +36,7 @@ from resonantgen.realtime.messages import (
     Reply,
     Understand,
     Warm,
+    meet_types,
 )
 from resonantgen.realtime.times import Times
 from resonantgen.realtime.worker_process import LocalProcess, Peer
@@ -107,6 +108,7 @@ class Worker:
     async def start(self) -> None:
         """Start the process; returns once it answers, while it still warms up. Raises WorkerLost if it never does."""
         assert self._starting is None and not self._closed, "started once"
+        meet_types()
         self._first = asyncio.get_running_loop().create_future()
         self._starting = asyncio.create_task(self._start(0.0))
         await self._first
