@@ -179,6 +179,9 @@ class MidiClock:
 
     def _explain(self, line: _Line, tolerance: float) -> None:
         """Several ticks lie beside the line: ticks were lost, or times are coarse, or the tempo is another."""
+        if line.period_seconds <= 0:  # a burst of ticks at one time
+            self._measure_anew(self._beside.copy())
+            return
         late = [(at - line.seconds(number)) / line.period_seconds for number, at in self._beside]
         lost = round(late[0])
         beside, self._beside = self._beside, []
