@@ -7,7 +7,7 @@ import hashlib
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from resonantgen.music.notes import Role
 from resonantgen.music.time import TempoMap
 from resonantgen.prompt.intent import Intent
 from resonantgen.realtime.material import Grid, Material
+from resonantgen.realtime.output import OutputStatus
+from resonantgen.realtime.ring import DeviceState, Telemetry
 from resonantgen.realtime.times import Times
 from resonantgen.realtime.worker import Ready
 from resonantgen.session.jobs import Order
@@ -122,24 +124,23 @@ class UnreadRing:
         return None
 
 
-@dataclass
-class FakeStatus:
-    message: str = "none"
-
-    def document(self) -> dict[str, Any]:
-        return {"message": self.message}
-
-
 class FakeOutput:
+    """An output without a device. What is in `next` is what its next check gives."""
+
     def __init__(self) -> None:
-        self.message = "none"
-        self.checks = 0
+        self.now = OutputStatus(DeviceState.NONE, "no sound", 0, 0, Telemetry(0, 0, 0, 0, 0.0, 0))
+        self.next: OutputStatus | None = None
 
-    def check(self) -> None:
-        self.checks += 1
+    def check(self) -> OutputStatus | None:
+        self.now, changed = self.next or self.now, self.next
+        self.next = None
+        return changed
 
-    def status(self) -> FakeStatus:
-        return FakeStatus(self.message)
+    def status(self) -> OutputStatus:
+        return self.now
+
+    def lose(self, message: str) -> None:
+        self.next = replace(self.now, state=DeviceState.LOST, message=message)
 
 
 @dataclass

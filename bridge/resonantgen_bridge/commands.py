@@ -13,8 +13,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from resonantgen.realtime.player import Player
-
 from resonantgen.errors import DeviceError
 from resonantgen.generators.style import load_style
 from resonantgen.music.notes import Role
@@ -22,6 +20,7 @@ from resonantgen.music.theory import Key
 from resonantgen.music.time import Meter
 from resonantgen.prompt import intent_to_dict
 from resonantgen.prompt.intent import Intent
+from resonantgen.realtime.player import Player
 from resonantgen.session.jobs import NEW_SEEDS, Order
 from resonantgen.session.session import Session
 from resonantgen.session.values import Result
@@ -90,7 +89,7 @@ class Commands:
                 intent, tempo=exact, key=key, meter=meter, bars=bars, seed=seed, tracks=tracks
             )
 
-        arguments = {"prompt": prompt, "tempo": tempo, "key": key, "meter": meter}
+        arguments: dict[str, Value] = {"prompt": prompt, "tempo": tempo, "key": key, "meter": meter}
         arguments |= {"bars": bars, "seed": seed, "tracks": tracks}
         return await self._generate(Call("generate", arguments), plan, on_progress, text=prompt)
 

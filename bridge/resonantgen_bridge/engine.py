@@ -12,14 +12,16 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Protocol, TextIO
-
 
 from resonantgen.errors import ResonantGenError
 from resonantgen.music.notes import Note, Role
 from resonantgen.realtime.heard import BarLine, Beat, Heard, Levels, NotePlayed, NotesOff, Problem, Stopped, Swapped
+from resonantgen.realtime.output import OutputStatus
 from resonantgen.realtime.player import Player, RingLike
+from resonantgen.realtime.ring import DeviceState
 from resonantgen.realtime.worker import Worker
 from resonantgen.session.session import Session
 from resonantgen.session.values import Result
@@ -33,6 +35,7 @@ from resonantgen_bridge.properties import last_prompt, music_properties
 from resonantgen_bridge.protocol import COMMAND
 
 HEARTBEAT_SECONDS = 1.0
+CHECKS_PER_HEARTBEAT = 5
 
 
 class NotesOut(Protocol):
@@ -43,21 +46,12 @@ class NotesOut(Protocol):
     def all_off(self, role: Role, at_seconds: float) -> None: ...
 
 
-class Status(Protocol):
-    """How the output does."""
-
-    @property
-    def message(self) -> str: ...
-
-    def document(self) -> dict[str, Value]: ...
-
-
 class Output(Protocol):
     """As `realtime.output.AudioOutput`, once it is started."""
 
-    def check(self) -> object: ...
+    def check(self) -> OutputStatus | None: ...
 
-    def status(self) -> Status: ...
+    def status(self) -> OutputStatus: ...
 
 
 class LiveEngine:
@@ -102,6 +96,7 @@ class LiveEngine:
         )
         self.notes_out: NotesOut | None = None
         self.addresses: dict[str, str] = {}  # by transport, for `status`
+        self.checks: list[Callable[[], object]] = []  # done at each heartbeat
         self._hub.update({"play": False, "loop": True, "loop/first": 1, "loop/bars": 0, "auto": 0, "busy": False})
         self._hub.update(music_properties(session) | {"prompt": last_prompt(session), "audio": output.status().message})
 
@@ -247,18 +242,24 @@ class LiveEngine:
 
     async def _beat_heart(self) -> None:
         while True:
-            await asyncio.sleep(HEARTBEAT_SECONDS)
-            before = self._hub.state["audio"]
-            self._output.check()
-            message = self._output.status().message
-            self._hub.update({"audio": message})
-            if message != before:
-                self._hub.tell("problem", code="DeviceError", message=message)
+            for _ in range(CHECKS_PER_HEARTBEAT):
+                await asyncio.sleep(HEARTBEAT_SECONDS / CHECKS_PER_HEARTBEAT)
+                self._check_output()
+            for check in self.checks:
+                check()
             self._hub.tell("heartbeat", seconds=time.monotonic() - self._started)
+
+    def _check_output(self) -> None:
+        status = self._output.check()
+        if status is None:
+            return
+        self._hub.update({"audio": status.message})
+        if status.state in (DeviceState.NO_DEVICE, DeviceState.LOST):
+            self._hub.tell("problem", code="DeviceError", message=status.message)
 
     def describe(self) -> dict[str, Value]:
         """What `status` answers."""
-        position = self._player.position()
+        position, output = self._player.position(), self._output.status()
         return {
             "version": version("resonantgen"),
             "pid": os.getpid(),
@@ -271,7 +272,7 @@ class LiveEngine:
                 "sample_rate": self._sample_rate,
                 "render_ahead_ms": round(1000 * self._ring.fill_frames() / self._sample_rate, 1),
             },
-            "audio": self._output.status().document(),
+            "audio": {**asdict(output), "state": output.state.name.lower()},
             "generation": self._worker.times.document(),
             "applied": self._number,
         }

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from engine.session.fakes import step, words
-from live_fakes import FakeStatus, Live, live, standing
+from live_fakes import Live, live, standing
 from resonantgen.errors import BadValue, Cancelled, DeviceError, ProjectError, TrackLocked, WorkerLost
 from resonantgen.music.notes import Role
 from resonantgen.session.session import Session
@@ -379,11 +379,10 @@ def test_an_audio_device_that_goes_is_told(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("resonantgen_bridge.engine.HEARTBEAT_SECONDS", 0.01)
 
     async def test(one: Live) -> None:
-        one.output.status = lambda: FakeStatus("The device is gone.")  # type: ignore[method-assign]
-        while not one.heard("problem"):
+        one.output.lose("The device is gone.")
+        while not (one.heard("problem") and one.heard("heartbeat")):
             await asyncio.sleep(0.01)
         assert one.heard("problem") == [{"code": "DeviceError", "message": "The device is gone."}]
         assert one.engine.state["audio"] == "The device is gone."
-        assert one.heard("heartbeat")
 
     with_engine(tmp_path, test)

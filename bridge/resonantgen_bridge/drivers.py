@@ -1,0 +1,150 @@
+"""Opens what drives the engine, and what it drives: ZeroMQ, OSC, hosts' own OSC, MIDI and Link, as the options say.
+
+Each is opened by itself: what cannot be is said in one line, and the others go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+
+from resonantgen.errors import ResonantGenError
+from resonantgen_bridge.engine import LiveEngine
+from resonantgen_bridge.hosts import ArmMode
+from resonantgen_bridge.hosts.ableton import AbletonHost
+from resonantgen_bridge.hosts.reaper import ReaperHost
+from resonantgen_bridge.keys import ServerKeys
+from resonantgen_bridge.midi_in import MidiIn
+from resonantgen_bridge.midi_map import learned_path, load_named_map
+from resonantgen_bridge.midi_out import MidiOut
+from resonantgen_bridge.midi_ports import DEFAULT_PORT
+from resonantgen_bridge.options import DEFAULT_DEVICE, NO_DEVICE, ServeOptions
+from resonantgen_bridge.osc_server import OscServer
+from resonantgen_bridge.osc_subscribers import Address
+from resonantgen_bridge.zmq_server import ZmqServer
+
+Say = Callable[[str], None]
+
+
+class Drivers:
+    """Use it in an `async with` block, inside the engine's."""
+
+    def __init__(self, engine: LiveEngine, options: ServeOptions, say: Say) -> None:
+        self._engine = engine
+        self._options = options
+        self._say = say
+        self._stack = AsyncExitStack()
+        self.zmq: ZmqServer | None = None
+        self.osc: OscServer | None = None
+        self._reaper: ReaperHost | None = None
+
+    async def __aenter__(self) -> Drivers:
+        try:
+            for opening in (
+                self._open_zmq,
+                self._open_reaper,
+                self._open_osc,
+                self._open_ableton,
+                self._open_midi_in,
+                self._open_midi_out,
+                self._open_link,
+            ):
+                await self._try(opening)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _try(self, opening: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await opening()
+        except ResonantGenError as error:
+            self._say(str(error))
+
+    async def _open_zmq(self) -> None:
+        options = self._options
+        keys = ServerKeys.load(options.keys) if options.keys is not None else None
+        server = ZmqServer(self._engine, options.listen, options.zmq_port, options.events_port, keys)
+        await server.start()
+        self._stack.push_async_callback(server.close)
+        self.zmq = server
+        self._engine.addresses |= {"zmq": server.address, "events": server.events_address}
+
+    async def _open_osc(self) -> None:
+        options = self._options
+        foreign = [self._reaper] if self._reaper is not None else []
+        server = OscServer(self._engine, host=options.osc_listen, port=options.osc_port, foreign=foreign)
+        await server.start()
+        self._stack.push_async_callback(server.close)
+        self.osc = server
+        self._engine.addresses["osc"] = _text(server.address)
+
+    async def _open_reaper(self) -> None:
+        peer = self._options.reaper
+        if peer is None:
+            return
+        reaper = ReaperHost(self._engine, reaper=(peer.host, peer.port), arm=ArmMode(self._options.arm))
+        await reaper.start()
+        self._stack.push_async_callback(reaper.close)
+        self._reaper = reaper
+        self._engine.addresses["reaper"] = _text(reaper.address)
+
+    async def _open_ableton(self) -> None:
+        if self._options.ableton:
+            ableton = AbletonHost(self._engine, arm=ArmMode(self._options.arm))
+            await ableton.start()
+            self._stack.push_async_callback(ableton.close)
+            self._engine.addresses["live"] = _text(ableton.address)
+
+    async def _open_midi_in(self) -> None:
+        options, engine = self._options, self._engine
+        if options.midi_in == NO_DEVICE:
+            return
+        midi = MidiIn(
+            engine,
+            load_named_map(options.midi_map),
+            engine.complain,
+            port=_port(options.midi_in),
+            learned=learned_path(),
+            follow_clock=options.midi_clock,
+        )
+        self._stack.push_async_callback(midi.close)
+        engine.commands.learner = midi
+        engine.checks.append(midi.check)
+        midi.open()
+        engine.addresses["midi in"] = midi.port
+
+    async def _open_midi_out(self) -> None:
+        options, engine = self._options, self._engine
+        if options.midi_out == NO_DEVICE:
+            return
+        loop = asyncio.get_running_loop()
+
+        def report(error: ResonantGenError) -> None:
+            loop.call_soon_threadsafe(engine.complain, error)
+
+        midi = MidiOut(report, port=_port(options.midi_out))
+        self._stack.callback(midi.close)
+        engine.checks.append(midi.check)
+        midi.open()
+        engine.notes_out = midi
+        engine.addresses["midi out"] = midi.port
+
+    async def _open_link(self) -> None:
+        if self._options.link:
+            from resonantgen_bridge.link import LinkSync  # imported here: an optional extra
+
+            link = LinkSync(self._engine, self._engine.complain)
+            self._stack.push_async_callback(link.close)
+
+
+def _text(address: Address) -> str:
+    return f"{address[0]}:{address[1]}"
+
+
+def _port(name: str) -> str:
+    return DEFAULT_PORT if name == DEFAULT_DEVICE else name

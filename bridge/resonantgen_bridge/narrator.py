@@ -1,0 +1,67 @@
+"""What `resonantgen serve` says: calm lines for a person who looks over now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from resonantgen import __version__
+from resonantgen.music.notes import Role
+from resonantgen.music.time import bars_text
+from resonantgen_bridge.calls import Notice, Value
+
+OnLine = Callable[[str], None]
+
+_SHARED = {"tempo": "{:g} bpm", "key": "{}", "meter": "{}", "style": "{}", "chords": "{}"}
+
+
+class Narrator:
+    """Turns notices into lines. Its `hear` is a listener of the engine."""
+
+    def __init__(self, state: Mapping[str, Value], on_line: OnLine) -> None:
+        self._state = state
+        self._on_line = on_line
+
+    def begin(self, addresses: Mapping[str, str]) -> None:
+        """What there is at the start."""
+        state = self._state
+        self._on_line(f"ResonantGen {__version__} · {state['project']}")
+        if state["bars"]:
+            self._line(
+                "plays", f"{state['tempo']:g} bpm · {state['meter']} · {state['key']} · {bars_text(state['bars'])}"
+            )
+            for role in Role:
+                lock = "locked   " if state[f"track/{role.value}/lock"] else ""
+                take, summary = state[f"track/{role.value}/take"], state[f"track/{role.value}/summary"]
+                self._line(role.value, f"{take:<11}{lock}{summary}" if take else "silent")
+        else:
+            self._line("plays", 'nothing yet. Start with: resonantgen generate "dark techno"')
+        self._line("sound", str(state["audio"]))
+        for name, address in addresses.items():
+            self._line(name, address)
+        self._on_line("Ctrl-C stops it.")
+
+    def hear(self, notice: Notice) -> None:
+        fields = notice.fields
+        match notice.event:
+            case "take":
+                self._line(fields["track"], f"{fields['take']:<11}{fields['summary']}")
+            case "problem":
+                self._on_line(str(fields["message"]))
+            case "changed":
+                for key, value in fields["state"].items():
+                    self._changed(key, value)
+            case _:
+                pass
+
+    def _changed(self, key: str, value: Value) -> None:
+        if key.startswith("track/") and key.endswith("/lock"):
+            self._line(key.split("/")[1], "locked" if value else "unlocked")
+        elif key in _SHARED and value:
+            self._line(key, _SHARED[key].format(value))
+        elif key == "play":
+            self._line("transport", "playing" if value else "stopped")
+        elif key == "audio":
+            self._line("sound", str(value))
+
+    def _line(self, label: str, text: str) -> None:
+        self._on_line(f"  {label:<11}{text}".rstrip())
