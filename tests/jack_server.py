@@ -1,0 +1,186 @@
+"""A private JACK server without hardware, and a recorder of what is played into it, sample by sample.
+
+Both are processes, ended by their ids. The server runs in synchronous mode: it waits for slow clients, so what is
+recorded has no gaps that a busy machine made. Debian: jackd2; PyPI: jack-client.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+HANG_SECONDS = 60.0  # nothing takes nearly as long: it only ends a test that hangs
+
+needs_jack = pytest.mark.skipif(shutil.which("jackd") is None, reason="needs jackd: apt install jackd2")
+
+
+def wait_until(what: str, true: Callable[[], object]) -> None:
+    """Wait for `true()`. AssertionError with `what` if it never comes true."""
+    end = time.monotonic() + HANG_SECONDS
+    while not true():
+        assert time.monotonic() < end, f"waited in vain until {what}"
+        time.sleep(0.02)
+
+
+class JackServer:
+    """`jackd` with the dummy driver, under a name of its own. Use it with `with`."""
+
+    def __init__(self, period: int = 512, rate: int = 48_000, channels: int = 2, name: str = "") -> None:
+        self.name = name or f"rg-{uuid.uuid4().hex[:8]}"
+        self.environment = {"JACK_DEFAULT_SERVER": self.name, "JACK_NO_START_SERVER": "1"}
+        self._period, self._rate, self._channels = period, rate, channels
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the server, and return when clients can connect."""
+        command = ["jackd", "-r", "-S", "-t", "20000", "-n", self.name, "-d", "dummy", "-r", str(self._rate)]
+        command += ["-p", str(self._period), "-P", str(self._channels), "-C", "0"]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(f"jackd {self.name} answers", self._answers)
+
+    def kill(self) -> None:
+        """End the server as a crash would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
+    def stop(self) -> None:
+        """End the server, if it runs."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+
+    def serve(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let JACK clients that this process starts from now on use this server."""
+        for name, value in self.environment.items():
+            monkeypatch.setenv(name, value)
+
+    def ports(self) -> list[str]:
+        """The names of all ports."""
+        command = [sys.executable, __file__, "ports", self.name]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=HANG_SECONDS).stdout.split()
+
+    @contextmanager
+    def recording(self, channels: int = 2, client: str = "resonantgen") -> Iterator[Recording]:
+        """Records the first ports of `client`, from when it has any; silence until then."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "recording.f32"
+            path.touch()
+            command = [sys.executable, __file__, "record", self.name, client, str(channels), str(path)]
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            recording = Recording(path, channels)
+            try:
+                wait_until("the recorder runs", lambda: recording.frames() or process.poll() is not None)
+                yield recording
+                recording.samples()
+            finally:
+                assert process.stdin is not None
+                process.stdin.close()
+                try:
+                    process.wait(5)
+                except subprocess.TimeoutExpired:  # the server was killed and its library hangs
+                    process.kill()
+                    process.wait()
+
+    def _answers(self) -> bool:
+        assert self._process is not None and self._process.poll() is None, "jackd ended"
+        command = [sys.executable, __file__, "ports", self.name]
+        return subprocess.run(command, capture_output=True, timeout=HANG_SECONDS, check=False).returncode == 0
+
+    def __enter__(self) -> JackServer:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class Recording:
+    """What has been recorded so far; still readable after the recorder has ended."""
+
+    def __init__(self, path: Path, channels: int) -> None:
+        self._path, self._channels = path, channels
+        self._kept = b""
+
+    def frames(self) -> int:
+        return len(self._read()) // (4 * self._channels)
+
+    def samples(self) -> NDArray[np.float32]:
+        """[frames, channels]."""
+        data = self._read()
+        whole = len(data) - len(data) % (4 * self._channels)
+        return np.frombuffer(data[:whole], np.float32).reshape(-1, self._channels)
+
+    def _read(self) -> bytes:
+        if self._path.exists():
+            self._kept = self._path.read_bytes()
+        return self._kept
+
+
+def _client(server: str) -> object:
+    import jack
+
+    jack.set_error_function(lambda message: None)
+    jack.set_info_function(lambda message: None)
+    return jack.Client("recorder", servername=server, no_start_server=True)
+
+
+def _print_ports(server: str) -> None:
+    client = _client(server)
+    print("\n".join(port.name for port in client.get_ports()))  # type: ignore[attr-defined]
+    client.close()  # type: ignore[attr-defined]
+
+
+def _record(server: str, source: str, channels: int, path: str) -> None:
+    """Append each block to the file until standard input ends or the server does."""
+    import jack
+
+    client = jack.Client("recorder", servername=server, no_start_server=True)
+    inputs = [client.inports.register(f"in_{number}") for number in range(channels)]
+    file = os.open(path, os.O_WRONLY | os.O_APPEND)
+
+    @client.set_process_callback
+    def process(frames: int) -> None:
+        block = np.stack([port.get_array() for port in inputs], axis=1)
+        os.write(file, block.tobytes())
+
+    client.set_shutdown_callback(lambda status, reason: os._exit(0))
+    ended = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.buffer.read(), ended.set()), daemon=True).start()
+    client.activate()
+    while not ended.wait(0.05):
+        outputs = client.get_ports(f"^{source}:", is_output=True, is_audio=True)
+        if len(outputs) >= channels and not all(port.connections for port in inputs):
+            for output, port in zip(outputs, inputs, strict=False):
+                if not port.connections:
+                    client.connect(output, port)
+    client.close()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "ports":
+        _print_ports(sys.argv[2])
+    else:
+        _record(sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5])
