@@ -21,11 +21,11 @@ HANG_SECONDS = 30  # only a hang takes so long
 T = TypeVar("T")
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
+def run(work: Coroutine[Any, Any, T], seconds: float = 2 * HANG_SECONDS) -> T:
     """Run a test's coroutine, and fail it if it hangs."""
 
     async def limited() -> T:
-        return await asyncio.wait_for(work, 2 * HANG_SECONDS)
+        return await asyncio.wait_for(work, seconds)
 
     return asyncio.run(limited())
 

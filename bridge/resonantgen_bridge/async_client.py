@@ -304,12 +304,17 @@ class AsyncEvents:
         return self
 
     async def __anext__(self) -> Notice:
-        while True:
-            if self._socket.closed:
-                raise StopAsyncIteration
-            notice = await self._next()
+        while not self._is_closed():
+            try:
+                notice = await self._next()
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is not None and not task.cancelling() and self._is_closed():
+                    break  # it was closed meanwhile, which cancels what waits in it
+                raise
             if notice.event in self._names:
                 return notice
+        raise StopAsyncIteration
 
     async def __aenter__(self) -> AsyncEvents:
         return self
@@ -318,6 +323,9 @@ class AsyncEvents:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _is_closed(self) -> bool:
+        return self._socket.closed
 
     async def _next(self) -> Notice:
         """The next notice, heartbeats too. Raises EngineNotRunning."""

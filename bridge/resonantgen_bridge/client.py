@@ -32,6 +32,8 @@ from resonantgen_bridge.calls import Listener, Notice, ignore
 from resonantgen_bridge.keys import ClientKeys
 from resonantgen_bridge.protocol import COMMAND
 
+_END_SECONDS = 1.0  # for what still runs in the client's thread when it is closed
+
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
@@ -125,7 +127,8 @@ class Client:
     async def _end(self) -> None:
         self._client.close()
         others = asyncio.all_tasks() - {asyncio.current_task()}
-        await asyncio.sleep(0)  # calls that wait are told
+        if others:  # calls that wait are told, and end
+            _, others = await asyncio.wait(others, timeout=_END_SECONDS)
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,7 +110,7 @@ def _read(file: Path) -> bytes:
         raise KeysError(f"{file} cannot be read: {error.strerror}. {_REMEDY}") from None
     try:
         whole = len(key) == 40 and len(z85.decode(key)) == 32
-    except (KeyError, ValueError, OverflowError):  # characters that Z85 does not have
+    except (KeyError, struct.error):  # no characters of Z85, or too large a number in them
         whole = False
     if not whole:
         raise KeysError(f"{file} holds no key. {_REMEDY}")
