@@ -1,0 +1,251 @@
+"""DAWs that are followed by the OSC that they speak themselves, with nothing of ours installed in them.
+
+`Follower` is what they share: what a DAW reports becomes commands, and only changes do, since DAWs repeat themselves.
+`HostPort` is a UDP port of its own for one DAW. All of it belongs to the engine's asyncio loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable, Collection
+from enum import StrEnum
+from typing import Any, cast
+
+from resonantgen.errors import AddressTaken, ResonantGenError
+from resonantgen.music.notes import Role
+from resonantgen_bridge.calls import Call, Engine, Notice
+from resonantgen_bridge.osc_packets import Argument, Bundle, MalformedPacket, Message, encode_message, parse_packet
+from resonantgen_bridge.osc_subscribers import Address
+from resonantgen_bridge.parsing import parse_call
+
+MAX_DAW_TRACKS = 999
+MAX_NAME = 200  # characters that are kept
+_NAMES_SETTLE_SECONDS = 0.1  # a DAW whose tracks move tells them one by one
+_TEMPO_STEP_BPM = 1e-3  # smaller differences are rounding
+
+_log = logging.getLogger(__name__)
+
+
+class ArmMode(StrEnum):
+    """What arming a track in the DAW does."""
+
+    LOCK = "lock"
+    IGNORE = "ignore"
+
+
+def number_of(argument: Argument) -> float | None:
+    """A finite number; None: it is none."""
+    return float(argument) if isinstance(argument, (bool, int, float)) and math.isfinite(argument) else None
+
+
+class Follower:
+    """Makes the engine follow one DAW.
+
+    A track of ours is locked while any of the DAW's tracks that stand for it is armed. The first report of a track
+    that is not armed frees nothing: the lock may be the user's own. What cannot be locked because it is silent is
+    locked once it has a take.
+    """
+
+    def __init__(self, engine: Engine, client: str, arm: ArmMode = ArmMode.LOCK) -> None:
+        self._engine = engine
+        self._client = client
+        self._arm = arm
+        self.names: dict[int, str] = {}  # of the DAW's tracks, by number from 1
+        self.armed: dict[int, bool] = {}
+        self._awaited: set[int] = set()  # tracks whose arm has to be reported before anything is concluded
+        self._wanted: dict[str, bool] = {}  # of our tracks: whether the DAW wants it locked
+        self._unlockable: set[str] = set()  # wanted locked, but refused: silent as yet
+        self._tempo_bpm: float | None = None
+        self._playing: bool | None = None
+        self._quarters: float | None = None
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._following: dict[str, Call] = {}  # what comes after what runs: the latest only
+        self._settling: asyncio.TimerHandle | None = None
+        self._unsubscribe: Callable[[], None] | None = None
+
+    def start(self) -> None:
+        self._unsubscribe = self._engine.subscribe(self._noticed)
+
+    async def close(self) -> None:
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+        if self._settling is not None:
+            self._settling.cancel()
+        self._following.clear()
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- what the DAW reports -----------------------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        """The DAW has gone: what it reports next is a first report again. Nothing is freed, stopped or changed."""
+        self.armed.clear()
+        self._awaited.clear()
+        self._wanted.clear()
+        self._unlockable.clear()
+        self._tempo_bpm = self._playing = self._quarters = None
+
+    def expect(self, tracks: Collection[int]) -> None:
+        """The DAW's tracks are other ones now: it will say of each of these whether it is armed."""
+        self.armed.clear()
+        self._awaited = set(tracks)
+        self._settle_soon(0.0)
+
+    def track_armed(self, track: int, armed: bool) -> None:
+        if self._arm is ArmMode.IGNORE or not 1 <= track <= MAX_DAW_TRACKS:
+            return
+        self._awaited.discard(track)
+        self.armed[track] = armed
+        self._settle_soon(0.0)
+
+    def track_named(self, track: int, name: str) -> None:
+        name = name[:MAX_NAME]
+        if 1 <= track <= MAX_DAW_TRACKS and self.names.get(track) != name:
+            self.names[track] = name
+            self._engine.name_daw_track(track, name)
+            self._settle_soon(_NAMES_SETTLE_SECONDS)
+
+    def tempo(self, tempo_bpm: float) -> None:
+        if self._tempo_bpm is not None and abs(tempo_bpm - self._tempo_bpm) < _TEMPO_STEP_BPM:
+            return
+        self._tempo_bpm = tempo_bpm
+        if abs(tempo_bpm - float(self._engine.state.get("tempo", 0.0))) >= _TEMPO_STEP_BPM:
+            self._tell("tempo", "tempo", tempo=round(tempo_bpm, 3))
+
+    def playing(self, on: bool) -> None:
+        """It plays or stands. That it stands when it is met first stops nothing."""
+        first, changed = self._playing is None, self._playing != on
+        self._playing = on
+        if changed and (on or not first) and bool(self._engine.state.get("play")) != on:
+            self._tell("transport", "play", on=on)
+
+    def position(self, quarters: float, at_seconds: float) -> None:
+        """Its song position, in quarter notes from its beginning, at a time of `time.monotonic`."""
+        if quarters != self._quarters:
+            self._quarters = quarters
+            self._engine.align(quarters, at_seconds)
+
+    def tracks_of(self, role: str) -> list[int]:
+        """The DAW's tracks that stand for ours."""
+        return [track for track in sorted({*self.names, *self.armed}) if self._engine.role_of_daw_track(track) == role]
+
+    # -- what becomes of it -------------------------------------------------------------------------------------------
+
+    def _settle_soon(self, seconds: float) -> None:
+        """Conclude what is to be locked once the DAW has said all it has to say; names give it longer."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + seconds
+        if self._settling is not None:
+            if self._settling.when() >= due:
+                return
+            self._settling.cancel()
+        self._settling = loop.call_at(due, self._settle)
+
+    def _settle(self) -> None:
+        self._settling = None
+        if self._awaited:
+            return
+        roles = [self._engine.role_of_daw_track(track) for track, armed in self.armed.items() if armed]
+        for role in Role:
+            wanted = role.value in roles
+            if wanted != self._wanted.get(role.value, False):
+                self._wanted[role.value] = wanted
+                self._unlockable.discard(role.value)
+                self._tell(f"lock {role.value}", "lock", track=role.value, locked=wanted)
+
+    def _noticed(self, notice: Notice) -> None:
+        if notice.event != "changed":
+            return
+        for role in sorted(self._unlockable):
+            if notice.fields["state"].get(f"track/{role}/take"):
+                self._unlockable.discard(role)
+                self._tell(f"lock {role}", "lock", track=role, locked=True)
+
+    def _tell(self, key: str, command: str, **arguments: Any) -> None:
+        """Do a command; while another of its kind runs, the latest waits."""
+        try:
+            call = parse_call(command, arguments)
+        except ResonantGenError as error:
+            _log.warning("%s: %s", self._client, error)
+            return
+        if key in self._running:
+            self._following[key] = call
+        else:
+            self._running[key] = asyncio.get_running_loop().create_task(self._run(key, call))
+
+    async def _run(self, key: str, call: Call) -> None:
+        try:
+            await self._engine.execute(call, self._client)
+        except ResonantGenError as error:
+            if call.command == "lock" and call.arguments["locked"] and self._wanted.get(call.arguments["track"]):
+                self._unlockable.add(call.arguments["track"])
+            _log.info("%s: %s", self._client, error)
+        except Exception:
+            _log.exception("%s: %s failed", self._client, call.command)
+        finally:
+            del self._running[key]
+        if (following := self._following.pop(key, None)) is not None:
+            self._running[key] = asyncio.get_running_loop().create_task(self._run(key, following))
+
+
+class HostPort(asyncio.DatagramProtocol):
+    """A UDP port where one DAW's messages arrive, and from which it is sent some. A bundle's time is not waited for."""
+
+    def __init__(self, receive: Callable[[Message, float], object]) -> None:
+        self._receive = receive
+        self._transport: asyncio.DatagramTransport | None = None
+
+    async def open(self, address: Address) -> None:
+        """Listen there; port 0 takes a free one. Raises AddressTaken."""
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.create_datagram_endpoint(lambda: self, local_addr=address)
+        except OSError as error:
+            raise AddressTaken(
+                f"The DAW's OSC cannot be received on {address[0]}:{address[1]} ({error.strerror or error}). "
+                "Choose another port, or stop what uses it."
+            ) from error
+
+    async def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+            await asyncio.sleep(0)  # the socket is closed in the loop's next round
+
+    @property
+    def address(self) -> Address:
+        assert self._transport is not None, "not open"
+        host, port = self._transport.get_extra_info("sockname")[:2]
+        return str(host), int(port)
+
+    def send(self, to: Address, address: str, types: str = "", values: tuple[int | float | str, ...] = ()) -> None:
+        """Send a message; never waits: what a full socket does not take is dropped."""
+        if self._transport is not None and not self._transport.get_write_buffer_size():  # type: ignore[attr-defined]
+            self._transport.sendto(encode_message(address, types, values), to)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
+        try:
+            packet = parse_packet(data)
+        except MalformedPacket as error:
+            _log.debug("%s: %s", addr, error)
+            return
+        self._pass_on(packet, time.monotonic())
+
+    def error_received(self, exc: Exception) -> None:
+        """The DAW does not listen, or not yet."""
+
+    def _pass_on(self, packet: Message | Bundle, at_seconds: float) -> None:
+        if isinstance(packet, Message):
+            self._receive(packet, at_seconds)
+            return
+        for element in packet.elements:
+            self._pass_on(element, at_seconds)

@@ -1,0 +1,143 @@
+"""REAPER, by its stock OSC patterns (Default.ReaperOSC).
+
+In REAPER: Preferences, Control/OSC/web, Add, "OSC (Open Sound Control)", pattern config "Default", device port 9000
+(where `ReaperHost` listens; 9010 does as well), local listen port 8000 (`reaper` here: it is then asked for all that it
+knows when we start). What is understood:
+
+    /track/3/recarm 1       armed: its track of ours is locked; 0: free
+    /track/3/name Bass      tells which of ours it is
+    /tempo/raw 97.5         /play 1        /play 0        /stop 1
+    /beat/str 5.3.50        where it is: bar, beat, hundredths of a beat; /time in seconds where beats are not sent
+
+Stock patterns report the first 8 tracks ("DEVICE_TRACK_COUNT 8"; a copy of the file may say more). /samples is not
+used: REAPER does not say at which rate it counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from resonantgen.errors import BadValue
+from resonantgen.music.time import Meter
+from resonantgen_bridge.calls import Engine, Notice
+from resonantgen_bridge.hosts import ArmMode, Follower, HostPort, number_of
+from resonantgen_bridge.osc_packets import Message
+from resonantgen_bridge.osc_subscribers import Address
+from resonantgen_bridge.protocol import OSC_ROOT
+
+LISTEN_PORT, REAPER_PORT = 9000, 8000
+_REFRESH_ALL_SURFACES = 41743  # an action of REAPER: it sends everything again
+_TIMES_BEFORE_BEATS = 2  # by then beats have come, if they are sent
+_TRACK = re.compile(r"/track/([0-9]{1,3})/(recarm|name)")
+_BEAT = re.compile(r"([0-9]{1,6})\.([0-9]{1,3})\.([0-9]{1,3})")
+
+
+class ReaperHost:
+    """Follows REAPER. Also takes what REAPER sends to another port of ours (`received`).
+
+    `arm_back`: a lock made elsewhere arms the track in REAPER, and freeing it disarms; off, because arming changes what
+    REAPER records.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        listen: Address = ("127.0.0.1", LISTEN_PORT),
+        reaper: Address | None = None,
+        arm: ArmMode = ArmMode.LOCK,
+        arm_back: bool = False,
+    ) -> None:
+        self._engine = engine
+        self._listen = listen
+        self._reaper = reaper
+        self._arm_back = arm_back and reaper is not None and arm is ArmMode.LOCK
+        self._follower = Follower(engine, "reaper", arm)
+        self._port = HostPort(self.received)
+        self._heard = False
+        self._times_alone = 0  # that came without beats; -1: beats come
+        self._unsubscribe: Callable[[], None] | None = None
+
+    async def start(self) -> None:
+        """Listen, and ask REAPER for everything if its port is known. Raises AddressTaken."""
+        await self._port.open(self._listen)
+        self._follower.start()
+        self._unsubscribe = self._engine.subscribe(self._noticed)
+        if self._reaper is not None:
+            self._port.send(self._reaper, "/action", "i", (_REFRESH_ALL_SURFACES,))
+
+    async def close(self) -> None:
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+        await self._follower.close()
+        await self._port.close()
+
+    @property
+    def address(self) -> Address:
+        """Where it listens."""
+        return self._port.address
+
+    def status(self) -> dict[str, Any]:
+        return {"host": "reaper", "connected": self._heard, "tracks": dict(self._follower.names)}
+
+    def received(self, message: Message, at_seconds: float) -> bool:
+        """What REAPER sends, from any port: all but our own and Live's addresses are taken for its."""
+        address = message.address
+        if address.startswith((f"{OSC_ROOT}/", "/live/")):
+            return False
+        self._heard = True
+        if not message.arguments:
+            return True
+        value = message.arguments[0]
+        number = number_of(value)
+        if (track := _TRACK.fullmatch(address)) is not None:
+            if track[2] == "name" and isinstance(value, str):
+                self._follower.track_named(int(track[1]), value)
+            elif track[2] == "recarm" and number is not None:
+                self._follower.track_armed(int(track[1]), number != 0)
+        elif address == "/beat/str" and isinstance(value, str):
+            self._beat(value, at_seconds)
+        elif number is not None:
+            self._number(address, number, at_seconds)
+        return True
+
+    def _number(self, address: str, number: float, at_seconds: float) -> None:
+        if address == "/tempo/raw":
+            self._follower.tempo(number)
+        elif address == "/play":
+            self._follower.playing(number != 0)
+        elif address == "/stop" and number != 0:
+            self._follower.playing(False)
+        elif address == "/time" and self._times_alone >= 0:
+            self._times_alone += 1
+            if self._times_alone > _TIMES_BEFORE_BEATS:
+                self._follower.position(number * float(self._engine.state["tempo"]) / 60, at_seconds)
+
+    def _beat(self, text: str, at_seconds: float) -> None:
+        """Bars count from 1; those before the first, and other ways to show time, are passed over."""
+        found = _BEAT.fullmatch(text.strip())
+        if found is None:
+            return
+        try:
+            meter = Meter.parse(str(self._engine.state["meter"]))
+        except BadValue:
+            return
+        self._times_alone = -1
+        bar, beat, hundredths = int(found[1]), int(found[2]), int(found[3])
+        beats = (bar - 1) * meter.numerator + beat - 1 + hundredths / 100
+        self._follower.position(beats * 4 / meter.denominator, at_seconds)
+
+    def _noticed(self, notice: Notice) -> None:
+        if not self._arm_back or notice.event != "changed" or self._reaper is None:
+            return
+        for key, locked in notice.fields["state"].items():
+            parts = key.split("/")
+            if len(parts) != 3 or parts[0] != "track" or parts[2] != "lock":
+                continue
+            tracks = self._follower.tracks_of(parts[1])
+            armed = [track for track in tracks if self._follower.armed.get(track)]
+            for track in armed if not locked else tracks[:1] if not armed else ():
+                self._port.send(self._reaper, f"/track/{track}/recarm", "f", (float(locked),))
