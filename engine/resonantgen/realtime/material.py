@@ -23,6 +23,9 @@ class Material:
 
     `samples` are frames `first_frame` to `first_frame + len(samples)` of the loop. Outside of them there is nothing to
     play: before that, the player falls back to what the track played.
+
+    What a partial one has before the first bar that it covers is a run-up, heard only while it is faded in;
+    `first_frame` is negative where that lies before the loop's start.
     """
 
     name: str  # the take's id, with "~" behind it while it is partial

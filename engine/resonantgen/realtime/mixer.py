@@ -39,6 +39,7 @@ class _Fader:
         self._ramp = ramp
         self._from = self._to = np.ones(2)
         self._done = len(ramp)
+        self._unity, self._nothing = True, False  # where it goes
 
     @property
     def _settled(self) -> bool:
@@ -46,7 +47,7 @@ class _Fader:
 
     @property
     def silent(self) -> bool:
-        return self._settled and not self._to.any()
+        return self._settled and self._nothing
 
     def aim(self, left: float, right: float) -> None:
         """Go there from wherever it is."""
@@ -58,15 +59,17 @@ class _Fader:
         else:
             self._from = self._to
         self._to, self._done = np.array([left, right]), 0
+        self._unity, self._nothing = left == right == 1.0, left == right == 0.0
 
     def apply(self, sound: Samples) -> None:
         """To the next frames, in place; [frames, 2]."""
-        moving = self._ramp[self._done : self._done + len(sound), None]
-        if len(moving):
+        if not self._settled:
+            moving = self._ramp[self._done : self._done + len(sound), None]
             sound[: len(moving)] *= self._from + (self._to - self._from) * moving
             self._done += len(moving)
-        if len(moving) < len(sound) and not (self._to == 1.0).all():
-            sound[len(moving) :] *= self._to
+            sound = sound[len(moving) :]
+        if len(sound) and not self._unity:
+            sound *= self._to
 
     def skip(self, frames: int) -> None:
         """Move on while there is no sound."""

@@ -31,8 +31,10 @@ DEPTH_SECONDS = 0.06  # what the ring holds if it is not told otherwise
 WAKE_SECONDS = 0.004
 MOST_FRAMES = 1024  # mixed at a time
 LEAST_FRAMES = 64
-# A thread that wants to go on waits so long for one that computes in Python, and mixing a block hands over a few times.
+# A thread that wants to go on waits so long for one that computes in Python. numpy lets others go on in the midst of
+# each operation on more than 500 numbers; with 40 of them in a block, a busy thread would starve this one.
 SWITCH_SECONDS = 0.0005
+PASSAGE_FRAMES = 240
 
 
 class RingLike(Protocol):
@@ -162,7 +164,7 @@ class Player:
         out = np.zeros((count, self.channels))
         done = 0
         while done < count:
-            passage = self._transport.next(min(count - done, self._mixer.frames_to_meter))
+            passage = self._transport.next(min(count - done, self._mixer.frames_to_meter, PASSAGE_FRAMES))
             self._mixer.add(passage, out[done : done + passage.frames])
             done += passage.frames
         self._standing = self._transport.standing
@@ -186,6 +188,7 @@ class Player:
         assert self._thread is None
         sys.setswitchinterval(min(self._switch_seconds, SWITCH_SECONDS))
         gc.freeze()  # what was made until now is not looked through again in the middle of playing
+        self._closing.clear()
         self._thread = threading.Thread(target=self._run, name="player", daemon=True)
         self._thread.start()
 
@@ -195,6 +198,7 @@ class Player:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+            gc.unfreeze()
             sys.setswitchinterval(self._switch_seconds)
 
     def _run(self) -> None:
