@@ -104,6 +104,45 @@ def test_lock_regenerate_undo_redo(song: Run) -> None:
     assert "unlocked" in song("unlock", "drums")[1]
 
 
+def test_another_tempo_is_heard_and_takes_stay(song: Run, tmp_path: Path) -> None:
+    def stems() -> dict[str, str]:
+        return {name: sha for name, sha in digest(tmp_path / "night.rg").items() if name.endswith(".wav")}
+
+    def takes(shown: dict[str, object]) -> list[tuple[str, str]]:
+        return [(track["take_id"], track["notes_sha256"]) for track in shown["tracks"]]  # type: ignore[attr-defined]
+
+    before, recorded = document(song, "lock", "drums"), stems()
+    code, out, _ = song("tempo", "97.5")
+    assert code == 0 and "97.5 bpm" in out
+    after = document(song, "show")
+    assert after["tempo_bpm"] == 97.5 and takes(after) == takes(before) and stems() == recorded
+    assert song("export", "--to", "slow")[0] == 0
+    frames = 2 * 4 * 60 / 97.5 * 48000
+    assert soundfile.info(tmp_path / "slow" / "mix.wav").frames == round(frames)
+
+
+def test_setting_how_a_track_is_played_keeps_the_others(song: Run) -> None:
+    before = {track["role"]: track for track in document(song, "show")["tracks"]}  # type: ignore[attr-defined]
+    code, out, errors = song("set", "bass", "density", "-0.8")
+    assert (code, errors) == (0, "") and "sparser" in out and "harmony     kept" in out
+    after = {track["role"]: track for track in document(song, "show")["tracks"]}  # type: ignore[attr-defined]
+    assert after["bass"]["take_id"] == "bass-2" and after["bass"]["seed"] == before["bass"]["seed"]
+    assert {role: after[role] for role in ("drums", "harmony", "melody")} == {
+        role: before[role] for role in ("drums", "harmony", "melody")
+    }
+    song("lock", "bass")
+    code, out, errors = song("set", "bass", "density", "0")
+    assert (code, out) == (2, "") and "resonantgen unlock bass" in errors
+
+
+def test_the_mixer_and_the_map_are_kept_with_the_project(song: Run) -> None:
+    assert song("mix", "bass", "--gain", "-3.5", "--mute")[0] == 0
+    assert song("map", "3", "bass")[0] == 0
+    rows = document(song, "mix")["tracks"]
+    assert rows[1] == {"role": "bass", "gain": -3.5, "pan": 0.0, "mute": True, "solo": False}  # type: ignore[index]
+    assert document(song, "map") == {"daw_tracks": {"3": "bass"}}
+
+
 def test_naming_a_locked_track_says_how_to_unlock_it(song: Run) -> None:
     song("lock", "bass")
     expected = "bass is locked, so it was left alone. Unlock it with: resonantgen unlock bass\n"
@@ -164,6 +203,16 @@ BAD_REQUESTS = {
     "an unknown option": ["generate", "techno", "--loud"],
     "a missing value": ["generate", "techno", "--bars"],
     "no project here": ["undo"],
+    "another tempo of no project": ["tempo", "120"],
+    "setting up no project": ["set", "bass", "density", "1"],
+    "mixing no project": ["mix", "bass", "--gain", "-3"],
+    "mapping for no project": ["map", "3", "bass"],
+    "playing no project": ["play"],
+    "the status of no project": ["status"],
+    "the status of another folder": ["status", "--project", "folder"],
+    "serving no project": ["serve"],
+    "serving another folder": ["serve", "--project", "folder", "--audio", "none", "--zmq-port", "0"],
+    "an engine that cannot be": ["show", "--engine", "not an address"],
 }
 
 
@@ -227,3 +276,5 @@ def test_without_arguments_it_says_how_it_is_used(run: Run) -> None:
     assert code == 0
     for command in ("generate", "regenerate", "lock", "unlock", "undo", "redo", "understand", "show", "export"):
         assert command in out
+    for command in ("serve", "play", "stop", "seek", "auto", "mix", "set", "tempo", "map", "midi", "keys", "doctor"):
+        assert f"\n  {command} " in out
