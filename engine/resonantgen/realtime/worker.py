@@ -93,6 +93,7 @@ class Worker:
         self._launch = launch
         self._ids = count(1)
         self._peer: Peer | None = None
+        self._newborn: Peer | None = None  # started, but not yet ours
         self._answered = False  # whether the process has said hello
         self._open: dict[int, _Request] = {}  # those that are with the process
         self._running: _Request | None = None  # the order among them
@@ -118,9 +119,12 @@ class Worker:
         self._closed = True
         if self._starting is not None:
             self._starting.cancel()
-        if self._peer is not None:
-            self._peer.close()
-            self._peer = None
+        if self._first is not None and not self._first.done():
+            self._first.set_exception(Cancelled(SHUT_DOWN))
+        for peer in (self._peer, self._newborn):
+            if peer is not None:
+                peer.close()
+        self._peer = self._newborn = None
         self._fail([*self._open.values(), *self._waiting], Cancelled(SHUT_DOWN))
         self._open.clear()
         self._waiting.clear()
@@ -303,17 +307,20 @@ class Worker:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._on_end, peer)
 
-        launching = asyncio.ensure_future(asyncio.to_thread(self._launch))
         try:
-            peer = await asyncio.shield(launching)
-        except asyncio.CancelledError:
-            launching.add_done_callback(_close_late)
-            raise
+            self._peer = await asyncio.to_thread(self._launch_one)
         except OSError as error:
             self._retry(f"{error.strerror or error}")
             return
-        self._peer = peer
-        peer.listen(receive, ended)
+        self._newborn = None
+        self._peer.listen(receive, ended)
+
+    def _launch_one(self) -> Peer:
+        """Runs in a thread, while the handle may be closed: one of the two notices the other, and ends the process."""
+        self._newborn = peer = self._launch()
+        if self._closed:
+            peer.close()
+        return peer
 
     def _on_hello(self) -> None:
         self._answered, self._trouble = True, ""
@@ -349,12 +356,6 @@ class Worker:
             if self._first is not None and not self._first.done():
                 self._first.set_exception(WorkerLost(self._trouble))
         self._starting = asyncio.create_task(self._start(wait_seconds))
-
-
-def _close_late(launching: asyncio.Future[Peer]) -> None:
-    """The handle was closed while a process was being started."""
-    if not launching.cancelled() and launching.exception() is None:
-        launching.result().close()
 
 
 def _material(reply: Reply) -> Material | None:
