@@ -85,7 +85,8 @@ def engine_status(report: Reporter, document: Mapping[str, Any], state: Mapping[
     words += ["generating"] if state.get("busy") else []
     report.line("transport", " · ".join(words))
     audio, ahead = document["audio"], f"{transport['render_ahead_ms']:g} ms mixed ahead"
-    report.line("audio", " · ".join([str(audio["message"] or audio["state"]), *_counted(audio["telemetry"])]), ahead)
+    sound = "no sound" if audio["state"] == "none" else str(audio["message"] or audio["state"])
+    report.line("audio", " · ".join([sound, *_counted(audio["telemetry"])]), ahead)
     report.line("generation", _times(document["generation"]))
     for transport_name, address in document["addresses"].items():
         report.line(transport_name, str(address))
@@ -95,7 +96,7 @@ def engine_status(report: Reporter, document: Mapping[str, Any], state: Mapping[
     for role in Role:
         take = state.get(f"track/{role.value}/take")
         locked = " locked" if state.get(f"track/{role.value}/lock") else ""
-        report.track(role, f"{take or 'silent'}{locked}", str(state.get(f"track/{role.value}/summary", "")))
+        report.track(role, f"{(take or 'silent') + locked:<18}", str(state.get(f"track/{role.value}/summary", "")))
 
 
 def _counted(telemetry: Mapping[str, Any]) -> list[str]:

@@ -11,10 +11,12 @@ from types import ModuleType
 
 import pytest
 
+from bridge_fakes import FakeEngine
 from resonantgen.cli import main
 from resonantgen.errors import AddressTaken, ResonantGenError
 from resonantgen.session.session import Session
 from resonantgen_bridge.options import Arm, Peer, ServeOptions
+from served_engine import served_engine
 
 DONE = "Stopped. The project is saved.\n"
 
@@ -107,6 +109,18 @@ def test_ctrl_c_while_it_starts_is_no_error(fake: FakeServe, capsys: pytest.Capt
     fake.end = KeyboardInterrupt()
     assert main(["serve", "--project", "night.rg"]) == 0
     assert capsys.readouterr() == ("ready\n" + DONE, "")
+
+
+def test_a_project_that_is_being_served_is_not_served_again(
+    fake: FakeServe, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RESONANTGEN_STATE", str(tmp_path / "state"))
+    Session.create("night.rg").close()
+    with served_engine(FakeEngine(), tmp_path / "night.rg"):
+        assert main(["serve"]) == 2
+    line = f"night.rg is being served already (pid {os.getpid()}). Stop that first, or serve another project.\n"
+    assert capsys.readouterr() == ("", line)
+    assert fake.asked == []
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from resonantgen.cli.base import (
     reporter,
 )
 from resonantgen.cli.place import find_engine, find_place, parse_address, state_of
-from resonantgen.errors import BadValue
+from resonantgen.errors import BadValue, ProjectBusy
 
 if TYPE_CHECKING:
     from resonantgen.music.notes import Role
@@ -71,12 +71,18 @@ def serve(project: Path | None, prompt: str, **options: Any) -> None:
 
 def _serve(path: Path, prompt: str, given: dict[str, Any]) -> None:
     from resonantgen_bridge.options import Arm, ServeOptions
+    from resonantgen_bridge.served import find_served
 
     if "reaper" in given:
         given["reaper"] = _peer(given["reaper"])
     if "arm" in given:
         given["arm"] = Arm(given["arm"])
     options = ServeOptions(project=path, prompt=prompt, **given)
+    other = find_served(path)
+    if other is not None:
+        raise ProjectBusy(
+            f"{path} is being served already (pid {other.pid}). Stop that first, or serve another project."
+        )
     from resonantgen_bridge.serve import serve
 
     serve(options, _say)
