@@ -72,8 +72,16 @@ class Track:
     preview: Voice | None = None
 
     def given(self, voice: Voice | None) -> Track:
-        """With new sound, or with silence."""
-        return Track(self.whole, voice) if voice is not None and voice.material.partial else Track(voice)
+        """With new sound, or with silence. What it has already goes on as it is."""
+        if voice is None:
+            return Track()
+        voice = next((each for each in self.voices if each.material is voice.material), voice)
+        return Track(self.whole, voice) if voice.material.partial else Track(voice)
+
+    @property
+    def voices(self) -> tuple[Voice, ...]:
+        """What it has."""
+        return tuple(voice for voice in (self.whole, self.preview) if voice is not None)
 
     def voice(self, bar: int) -> Voice | None:
         """What sounds in a bar."""

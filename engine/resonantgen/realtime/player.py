@@ -104,7 +104,7 @@ class Player:
         Finding the notes' frames takes the caller some milliseconds.
         """
         assert change.grid.tempo.sample_rate == self._sample_rate, change.grid
-        self._wishes.append(partial(self._transport.change, Arrangement.of(change)))
+        self._wishes.append(partial(self._transport.change, Arrangement.of(change, self._standing.deck)))
 
     def play(self, on: bool) -> None:
         """Play, or stop where it is."""

@@ -18,11 +18,13 @@ class Arrangement:
     voices: Mapping[int, Voice | None]
 
     @classmethod
-    def of(cls, change: Change) -> Arrangement:
-        """Takes some milliseconds: for callers, not for the player's thread."""
+    def of(cls, change: Change, playing: Deck | None = None) -> Arrangement:
+        """Takes some milliseconds, but for what plays already: for callers, not for the player's thread."""
         lines = lines_of(change.grid)
+        tracks = playing.tracks if playing is not None and playing.lines.grid == change.grid else ()
+        ready = {voice.material: voice for track in tracks for voice in track.voices}
         voices = {
-            ROLES.index(role): None if material is None else Voice.of(material, lines)
+            ROLES.index(role): None if material is None else ready.get(material) or Voice.of(material, lines)
             for role, material in change.materials.items()
         }
         return cls(lines, voices)

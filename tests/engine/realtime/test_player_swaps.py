@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from playing import FADE, LATENCY, Stepped, around, four, grid, material, noise, part_of, playing, total
-from resonantgen.music.notes import Role
+from resonantgen.music.notes import Note, Role
 from resonantgen.realtime.heard import BarLine, NotesOff, Swapped
 from resonantgen.realtime.material import Change, Frames, Grid, Material
 
@@ -74,6 +74,24 @@ def test_the_same_sound_passes_a_fade_unchanged() -> None:
     stepped.step(2 * loop.frames)
     assert len(stepped.told(Swapped)) == 8
     assert np.array_equal(stepped.sound[FADE:], around(total(list(materials.values())), 0, 2 * loop.frames))
+
+
+def test_what_plays_already_is_not_touched_when_it_is_given_again() -> None:
+    """Whoever says what all tracks play, with one that is new, disturbs none of the others."""
+    notes = [Note(tick, 40, 2000, 90) for tick in range(0, 3840, 480)]
+    loop = LOOPS[1]
+    materials = {role: material(loop, i, notes=notes) for i, role in enumerate(Role)}
+    stepped = playing(loop, materials)
+    new = material(loop, 50, notes=notes)
+    for _ in range(2):  # the second time before the first has begun
+        stepped.player.change(Change(loop, {**materials, Role.BASS: new}))
+        stepped.step(1000)
+    stepped.step(96_000)
+    stepped.player.change(Change(loop, {**materials, Role.BASS: new}))
+    stepped.step(loop.frames)
+    swaps = [(event.role, event.frame) for event in stepped.told(Swapped) if event.frame > 0]
+    assert swaps == [(Role.BASS, FADE + 96_000)]
+    assert stepped.told(NotesOff) == [NotesOff(Role.BASS, 96_000)]
 
 
 def test_a_track_falls_silent_and_comes_back_on_bar_lines() -> None:
