@@ -60,6 +60,7 @@ class OscServer(asyncio.DatagramProtocol):
         self._wanted: Address = (host, port)
         self._foreign = foreign
         self._transport: asyncio.DatagramTransport | None = None
+        self._subscribers = Subscribers(time.monotonic)
         self._backlog = Backlog()
         self._scheduled: set[asyncio.TimerHandle] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -72,7 +73,6 @@ class OscServer(asyncio.DatagramProtocol):
         """Listen. Raises AddressTaken."""
         loop = asyncio.get_running_loop()
         self._loop = loop
-        self._subscribers = Subscribers(loop.time)
         host, port = self._wanted
         try:
             await loop.create_datagram_endpoint(lambda: self, local_addr=(host, port))

@@ -14,7 +14,7 @@ from resonantgen.errors import BadValue
 from resonantgen_bridge.hosts.ableton import AbletonHost
 from resonantgen_bridge.osc_packets import Message
 
-POLL = 0.03
+POLL = 0.05
 
 
 class FakeLive(Peer):

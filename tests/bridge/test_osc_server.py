@@ -416,6 +416,36 @@ def test_noise_does_nothing() -> None:
     play(scene)
 
 
+class FullSocket(asyncio.DatagramTransport):
+    """Takes nothing; asyncio would keep what is sent, without end."""
+
+    sent = 0
+
+    def get_write_buffer_size(self) -> int:
+        return 1
+
+    def sendto(self, data: Any, addr: Any = None) -> None:
+        self.sent += 1
+
+
+def test_what_a_full_socket_does_not_take_is_dropped() -> None:
+    async def scene(engine: FakeEngine, server: OscServer, surface: Peer) -> None:
+        surface.send(server.address, "/rg/subscribe", 1)
+        await surface.wait_for("/rg/tempo")
+        working, full = server._transport, FullSocket()
+        assert working is not None
+        server.connection_made(full)
+        for tempo in range(60, 80):
+            engine.change({"tempo": float(tempo)})
+        assert full.sent == 0
+        server.connection_made(working)
+        engine.change({"tempo": 90.0})
+        await until(lambda: [90.0] in surface.of("/rg/tempo"))
+        assert [60.0] not in surface.of("/rg/tempo")
+
+    play(scene)
+
+
 def test_a_taken_port_is_a_clear_error() -> None:
     async def whole() -> None:
         async with serving(FakeEngine()) as server:

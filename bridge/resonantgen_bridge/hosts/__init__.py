@@ -225,7 +225,10 @@ class HostPort(asyncio.DatagramProtocol):
         return str(host), int(port)
 
     def send(self, to: Address, address: str, types: str = "", values: tuple[int | float | str, ...] = ()) -> None:
-        """Send a message; never waits: what a full socket does not take is dropped."""
+        """Send a message to an address in numbers (a name would be looked up, which waits).
+
+        What a full socket does not take is dropped.
+        """
         if self._transport is not None and not self._transport.get_write_buffer_size():  # type: ignore[attr-defined]
             self._transport.sendto(encode_message(address, types, values), to)
 
