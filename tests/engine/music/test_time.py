@@ -27,7 +27,13 @@ tempo_maps = st.builds(TempoMap, tempos, meters, rates)
 @given(tempo_maps, ticks)
 def test_a_tick_falls_on_the_nearest_sample(time: TempoMap, tick: int) -> None:
     exact = Fraction(tick) * 60 * time.sample_rate / (480 * time.tempo_bpm)
-    assert abs(time.sample_at(tick) - exact) <= Fraction(1, 2)
+    assert time.sample_at(tick) == round(exact)  # half a sample to even
+
+
+def test_half_a_sample_rounds_to_even() -> None:
+    time = TempoMap(Fraction(240), sample_rate=44_100)  # 22.96875 samples a tick: 16 of them end on a half
+    assert [time.sample_at(tick) for tick in (16, 48)] == [368, 1102]  # 367.5 and 1102.5
+    assert type(time.sample_at(16)) is int
 
 
 def test_known_positions() -> None:
