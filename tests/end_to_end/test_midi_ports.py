@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
+import subprocess
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,6 @@ import pytest
 import rtmidi
 
 from bridge_fakes import FakeEngine
-from jack_server import JackServer
 from resonantgen.errors import DeviceError, ResonantGenError
 from resonantgen.music.notes import Note, Role
 from resonantgen_bridge import midi_ports
@@ -31,14 +32,32 @@ BACKEND = "mido.backends.rtmidi/UNIX_JACK"
 
 
 @pytest.fixture
-def jack(monkeypatch: pytest.MonkeyPatch) -> Iterator[JackServer]:
-    """A JACK server of this test's own, for this process and its MIDI. Short periods: times are those of periods."""
+def jack(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A JACK server of this test's own, for this process and its MIDI.
+
+    Not the one of `jack_server.py`: that waits for slow clients, and so for each that goes. Short periods, since times
+    are those of periods.
+    """
     if shutil.which("jackd") is None:
         pytest.skip("needs jackd (Debian: jackd2)")
+    name = f"rg-midi-{uuid.uuid4().hex[:8]}"
+    monkeypatch.setenv("JACK_DEFAULT_SERVER", name)
+    monkeypatch.setenv("JACK_NO_START_SERVER", "1")
     monkeypatch.setattr(rtmidi, "get_compiled_api", lambda: [rtmidi.API_UNIX_JACK])
-    with JackServer(period=64) as server:
-        server.serve(monkeypatch)
-        yield server
+    command = ["jackd", "-n", name, "-r", "-d", "dummy", "-r", "48000", "-p", "64"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            deadline = time.monotonic() + TIMEOUT_SECONDS
+            while True:
+                try:
+                    list_ports()
+                    break
+                except DeviceError:
+                    assert time.monotonic() < deadline and server.poll() is None, "jackd does not start"
+                    time.sleep(0.1)
+            yield
+        finally:
+            server.terminate()
 
 
 def own_port(kind: str) -> str:
@@ -55,7 +74,7 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
-def test_a_keyboard_locks_and_moves_and_teaches(jack: JackServer, tmp_path: Path) -> None:
+def test_a_keyboard_locks_and_moves_and_teaches(jack: None, tmp_path: Path) -> None:
     async def main() -> None:
         engine, problems = FakeEngine(), []
         midi = MidiIn(engine, load_named_map(), problems.append, learned=tmp_path / "midi.toml")
@@ -97,7 +116,7 @@ def test_a_keyboard_locks_and_moves_and_teaches(jack: JackServer, tmp_path: Path
     asyncio.run(main())
 
 
-def test_a_clock_sets_tempo_and_starts_and_stops(jack: JackServer) -> None:
+def test_a_clock_sets_tempo_and_starts_and_stops(jack: None) -> None:
     async def main() -> None:
         engine, problems = FakeEngine(), []
         midi = MidiIn(engine, load_named_map(), problems.append, follow_clock=True)
@@ -154,7 +173,7 @@ class Synth:
         self.port.delete()
 
 
-def test_notes_arrive_in_order_and_number(jack: JackServer) -> None:
+def test_notes_arrive_in_order_and_number(jack: None) -> None:
     problems: list[ResonantGenError] = []
     synth = Synth()
     synth.port.open_virtual_port("in")
@@ -176,7 +195,7 @@ def test_notes_arrive_in_order_and_number(jack: JackServer) -> None:
     synth.close()
 
 
-def test_a_port_that_goes_is_said_and_used_again_when_it_comes_back(jack: JackServer) -> None:
+def test_a_port_that_goes_is_said_and_used_again_when_it_comes_back(jack: None) -> None:
     problems: list[ResonantGenError] = []
     out = MidiOut(problems.append, port="Synth")
     with pytest.raises(DeviceError, match="There is no MIDI port"):
@@ -203,7 +222,7 @@ def test_a_port_that_goes_is_said_and_used_again_when_it_comes_back(jack: JackSe
     synth.close()
 
 
-def test_ports_are_listed_without_our_own(jack: JackServer) -> None:
+def test_ports_are_listed_without_our_own(jack: None) -> None:
     synth = Synth()
     synth.port.open_virtual_port("in")
     own = MidiPort("virtual")
