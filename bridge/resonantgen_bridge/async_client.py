@@ -29,6 +29,7 @@ from resonantgen_bridge.keys import ClientKeys
 from resonantgen_bridge.parsing import parse_call
 from resonantgen_bridge.protocol import COMMAND, EVENT, VERSION, ZMQ_COMMANDS_PORT
 from resonantgen_bridge.schema import Command
+from resonantgen_bridge.served import holder_of_port
 
 DEFAULT_ADDRESS: Final = tcp(LOOPBACK, ZMQ_COMMANDS_PORT)
 DEFAULT_TIMEOUT: Final = 5.0  # seconds without a sign of life from the engine
@@ -371,11 +372,18 @@ def described(method: F, command: Command) -> F:
 
 
 async def holder_of(address: str) -> str:
-    """Who listens at a ZeroMQ address: "another ResonantGen (pid 4242, project night.rg)", or "another program"."""
+    """Who listens at a ZeroMQ address: "another ResonantGen (pid 4242, project night.rg)", or "another program".
+
+    Engines of this user have said so in a file; others are asked.
+    """
+    known = holder_of_port(split_tcp(address)[1])
+    if known != ANOTHER_PROGRAM:
+        return known
     try:
         async with AsyncClient(address, timeout=_ASK_SECONDS) as client:
             status = (await client.call("status")).get("status")
     except ResonantGenError:
         return ANOTHER_PROGRAM
-    known = [f"{name} {status[name]}" for name in ("pid", "project") if isinstance(status, dict) and status.get(name)]
-    return f"another ResonantGen ({', '.join(known)})" if known else "another ResonantGen"
+    if not isinstance(status, dict) or "pid" not in status:
+        return "another ResonantGen"
+    return f"another ResonantGen (pid {status['pid']}, project {Path(str(status.get('project'))).name})"

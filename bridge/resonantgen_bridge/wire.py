@@ -31,7 +31,6 @@ MAX_REQUEST_BYTES = 64 * 1024
 MAX_ID = (1 << 63) - 1
 MAX_ID_TEXT = 64  # characters
 RUNNING_SECONDS = 0.5  # between two {id, running}
-HEARTBEAT_SECONDS = 1.0
 
 RequestId: TypeAlias = int | str
 

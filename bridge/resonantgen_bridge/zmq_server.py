@@ -82,7 +82,7 @@ class ZmqServer:
             raise
         self._started = time.monotonic()
         self._unsubscribe = self._engine.subscribe(self._publish)
-        works = (self._read_requests, self._show_running, self._read_subscriptions, self._beat)
+        works = (self._read_requests, self._show_running, self._read_subscriptions)
         self._tasks = {asyncio.create_task(work()) for work in works}
 
     async def close(self) -> None:
@@ -126,7 +126,10 @@ class ZmqServer:
     async def _read_requests(self) -> None:
         while True:
             frames = await self._router.recv_multipart()
-            self._receive(frames)
+            try:
+                self._receive(frames)
+            except Exception:  # of ours: whatever a client sends, the others are served on
+                _log.exception("A request could not be taken")
             await asyncio.sleep(0)  # receiving does not wait while messages are there, and others have work to do
 
     def _receive(self, frames: list[bytes]) -> None:
@@ -204,17 +207,11 @@ class ZmqServer:
     async def _read_subscriptions(self) -> None:
         while True:
             message = await self._publisher.recv()
-            if message == b"\x01heartbeat":  # so that a new subscriber need not wait to know that it hears us
-                self._heartbeat()
+            if message[:1] == b"\x01" and b"heartbeat".startswith(
+                message[1:]
+            ):  # one more, so that a new subscriber need not wait to know that it hears us
+                self._publish(Notice("heartbeat", {"seconds": time.monotonic() - self._started}))
             await asyncio.sleep(0)
-
-    async def _beat(self) -> None:
-        while True:
-            self._heartbeat()
-            await asyncio.sleep(wire.HEARTBEAT_SECONDS)
-
-    def _heartbeat(self) -> None:
-        self._publish(Notice("heartbeat", {"seconds": time.monotonic() - self._started}))
 
 
 async def _give_up(tasks: set[asyncio.Task[None]]) -> None:

@@ -118,9 +118,9 @@ def test_messages_that_are_too_large_and_bytes_that_are_no_zeromq_do_nothing() -
     async def sending() -> None:
         engine = FakeEngine()
         async with serving(engine) as server, Peer(server.address) as peer:
-            for address in (server.address, server.events_address):
+            for address, kind in ((server.address, zmq.DEALER), (server.events_address, zmq.XSUB)):
                 for _ in range(50):
-                    async with Peer(address) as large:
+                    async with Peer(address, kind) as large:
                         await large.send(dice.randbytes(wire.MAX_REQUEST_BYTES + dice.randrange(1, 100_000)))
                 for _ in range(200):
                     _send_bytes(int(address.rpartition(":")[2]), _no_zeromq(dice))
