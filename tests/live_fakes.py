@@ -16,6 +16,7 @@ import numpy as np
 from engine.session.fakes import SHORT, FakeStudio, words
 from resonantgen.errors import ResonantGenError
 from resonantgen.music.notes import Role
+from resonantgen.music.theory import Key
 from resonantgen.music.time import TempoMap
 from resonantgen.prompt.intent import Intent
 from resonantgen.realtime.material import Grid, Material
@@ -184,9 +185,7 @@ async def live(
             yield one
 
 
-def replay(
-    path: Path, applied: list[tuple[str, Mapping[str, Any]]], session: Session, meanings: Mapping[str, Intent]
-) -> None:
+def replay(applied: list[tuple[str, Mapping[str, Any]]], session: Session, meanings: Mapping[str, Intent]) -> None:
     """Do the same commands to a session without an engine, one after the other."""
     for command, arguments in applied:
         values = dict(parse_call(command, arguments).arguments)
@@ -197,6 +196,8 @@ def replay(
                 getattr(session, command)(intent, **values)
             case "adjust":
                 session.adjust(values["attribute"], values["value"], track=values["track"])
+            case "key":
+                session.regenerate(Intent("", key=Key.parse(values["key"])))
             case "lock":
                 (session.lock if values["locked"] else session.unlock)(values["track"])
             case "undo" | "redo":

@@ -75,9 +75,7 @@ class GenerationQueue:
         waits for a command is cancelled, it is given up. Raises what the command raises, and Cancelled.
         """
         if not request.plans and not self.busy:
-            result = _act(request)
-            self._finish(request, result)
-            return result
+            return self._done(request, _act(request))
         request = self._join(request)
         request.listeners.append(on_progress)
         request.waiters += 1
@@ -140,20 +138,15 @@ class GenerationQueue:
             elif (error := work.exception()) is not None:
                 _fail(request, error)
             else:
-                self._finish(request, work.result())
+                request.done.set_result(work.result())
             if not self._waiting:
                 self._hub.update({"busy": False})
-
-    def _finish(self, request: Request, result: Result) -> None:
-        self._applied(request.call, result)
-        if not request.done.done():
-            request.done.set_result(result)
 
     # -- one command --------------------------------------------------------------------------------------------------
 
     async def _perform(self, request: Request) -> Result:
         if not request.plans:
-            return _act(request)
+            return self._done(request, _act(request))
         intent = await self._worker.understand(request.text) if request.text.strip() else Intent("")
         while True:
             order = _plan(request, intent)
@@ -161,9 +154,14 @@ class GenerationQueue:
             # Nothing is awaited between this last look at the plan and the commit, so nobody can come between.
             latest = _plan(request, intent)
             if takes is not None and latest.job == order.job:
-                return self._session.fulfil(latest, takes)
+                return self._done(request, self._session.fulfil(latest, takes))
             self._session.discard(takes or [])
             self._playback.follow()
+
+    def _done(self, request: Request, result: Result) -> Result:
+        """Tell of it at once: whatever comes next is applied after it."""
+        self._applied(request.call, result)
+        return result
 
     async def _make(self, request: Request, intent: Intent, order: Order) -> list[Take] | None:
         """The takes of an order, their audio stored; None as soon as the plan has become another one."""
