@@ -213,6 +213,9 @@ def test_the_environment_names_an_engine(elsewhere: ServedEngine, run: Run, monk
     monkeypatch.setenv("RESONANTGEN_ENGINE", elsewhere.address)
     assert run("play")[0] == 0
     assert elsewhere.told() == [("play", {"on": True})]
+    Session.create("here.rg").close()
+    assert "here.rg is not being served" in run("play", "--project", "here.rg")[2]  # what is typed outweighs it
+    assert len(elsewhere.told()) == 1
 
 
 def test_an_engine_with_keys(made: Path, run: Run, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from bridge_fakes import FakeEngine
 from resonantgen.cli import main
 from resonantgen.errors import AddressTaken, ResonantGenError
 from resonantgen.session.session import Session
+from resonantgen_bridge.keys import new_keys
 from resonantgen_bridge.options import Arm, Peer, ServeOptions
 from served_engine import served_engine
 
@@ -57,6 +58,7 @@ def test_every_option(fake: FakeServe) -> None:
         "--midi-in pads --midi-out synth --midi-map korg_nanokontrol2 --midi-clock --link --reaper 127.0.0.1:8000 "
         "--ableton --arm ignore --journal j.jsonl"
     )
+    new_keys(Path("k"))
     assert main(["serve", *arguments.split()]) == 0
     wanted = ServeOptions(
         project=Path("n.rg"),
@@ -155,6 +157,11 @@ MISTAKES = {
     "REAPER without a port": ["--reaper", "127.0.0.1"],
     "REAPER nowhere": ["--reaper", ":x"],
     "an unknown way to arm": ["--arm", "fire"],
+    "a sample rate that cannot be": ["--sample-rate", "8000"],
+    "a network without keys": ["--listen", "0.0.0.0"],
+    "keys that are not there": ["--listen", "0.0.0.0", "--keys", "nowhere"],
+    "a mapping that is not there": ["--midi-map", "nowhere.toml"],
+    "a mapping that is none": ["--midi-map", "night.rg/project.db"],
     "an unknown option": ["--loud"],
     "a prompt is no argument": ["dark techno"],
 }

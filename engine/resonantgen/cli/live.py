@@ -23,12 +23,12 @@ from resonantgen.cli.base import (
     reporter,
 )
 from resonantgen.cli.place import find_engine, find_place, parse_address, state_of
-from resonantgen.errors import BadValue, ProjectBusy
+from resonantgen.errors import BadValue, KeysError, ProjectBusy
 
 if TYPE_CHECKING:
     from resonantgen.music.notes import Role
     from resonantgen.session.setup import Strip
-    from resonantgen_bridge.options import Peer
+    from resonantgen_bridge.options import Peer, ServeOptions
 
 PORT = click.IntRange(0, 65535)
 
@@ -78,6 +78,7 @@ def _serve(path: Path, prompt: str, given: dict[str, Any]) -> None:
     if "arm" in given:
         given["arm"] = Arm(given["arm"])
     options = ServeOptions(project=path, prompt=prompt, **given)
+    _check(options)
     other = find_served(path)
     if other is not None:
         raise ProjectBusy(
@@ -86,6 +87,25 @@ def _serve(path: Path, prompt: str, given: dict[str, Any]) -> None:
     from resonantgen_bridge.serve import serve
 
     serve(options, _say)
+
+
+def _check(options: ServeOptions) -> None:
+    """What is surely a mistake ends it before it began. Raises BadValue, KeysError, PresetError, StorageError."""
+    from resonantgen.music.time import check_sample_rate
+    from resonantgen_bridge.addresses import is_loopback
+    from resonantgen_bridge.keys import ServerKeys
+    from resonantgen_bridge.midi_map import load_named_map
+
+    if options.sample_rate is not None:
+        check_sample_rate(options.sample_rate)
+    if options.keys is not None:
+        ServerKeys.load(options.keys)
+    elif not is_loopback(options.listen):
+        raise KeysError(
+            f"Listening at {options.listen[:60]} needs --keys, or anyone in the network could drive this engine. "
+            "Make them with: resonantgen keys new"
+        )
+    load_named_map(options.midi_map)
 
 
 def _say(line: str) -> None:

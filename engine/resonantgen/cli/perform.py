@@ -78,7 +78,12 @@ def perform_served(place: Place, command: str, arguments: Mapping[str, Any], as_
             outcome_of_engine(report, outcome, client.call("session")["session"], meters.seconds)
         else:
             with Session.open(place.project, readonly=True) as session:
-                report.result(_result(outcome, session), session, before, meters.seconds, new)
+                result = _result(outcome, session)
+                for role, take in result.changed.items():
+                    if take is not None and take.number > 1 and role not in before:
+                        # It was made after we looked, by somebody whose command was done before ours.
+                        before[role], new = session.takes(role)[take.number - 2], False
+                report.result(result, session, before, meters.seconds, new)
 
 
 def set_lock(track: str, place: Place, as_json: bool, locked: bool) -> None:

@@ -9,6 +9,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+from click.core import ParameterSource
+
 from resonantgen.cli.base import newest_project
 from resonantgen.errors import BadValue, EngineNotRunning, ResonantGenError
 
@@ -60,6 +63,8 @@ def find_place(
 
     Raises BadValue, ProjectNotFound, EngineNotRunning.
     """
+    if project is not None and _by_environment("engine"):
+        engine = keys = None  # what is typed outweighs it
     if engine is not None:
         if project is not None:
             raise BadValue("Give --project or --engine, not both: an engine serves one project.")
@@ -112,6 +117,11 @@ def _project_of(address: str, keys: Path | None) -> Path | None:
 def state_of(client: Client) -> dict[str, Any]:
     state: dict[str, Any] = client.call("state")["state"]
     return state
+
+
+def _by_environment(option: str) -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and context.get_parameter_source(option) is ParameterSource.ENVIRONMENT
 
 
 def _is_here(address: str) -> bool:
