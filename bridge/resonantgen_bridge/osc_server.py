@@ -15,12 +15,14 @@ arrives raises, and sending never waits: what a full socket does not take is dro
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
 from resonantgen.errors import AddressTaken, BadValue, EngineError, ResonantGenError
+from resonantgen_bridge.addresses import address_taken
 from resonantgen_bridge.calls import Call, Engine, Notice
 from resonantgen_bridge.osc_addresses import Route, routes_of
 from resonantgen_bridge.osc_backlog import Backlog, Job
@@ -29,6 +31,7 @@ from resonantgen_bridge.osc_subscribers import Address, Subscribers
 from resonantgen_bridge.osc_values import done_message, error_message, notice_messages, state_messages, value_message
 from resonantgen_bridge.parsing import parse_positional
 from resonantgen_bridge.protocol import OSC_PORT, OSC_ROOT
+from resonantgen_bridge.served import holder_of_port
 
 MAX_AHEAD_SECONDS = 60.0  # how far in the future a bundle may lie
 MAX_SCHEDULED = 256  # bundles that wait for their time
@@ -77,6 +80,8 @@ class OscServer(asyncio.DatagramProtocol):
         try:
             await loop.create_datagram_endpoint(lambda: self, local_addr=(host, port))
         except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise address_taken(port, "--osc-port", holder_of_port(port)) from error
             raise AddressTaken(
                 f"OSC cannot listen on {host}:{port} ({error.strerror or error}). Choose another port, or stop what "
                 "uses it."
