@@ -1,7 +1,7 @@
 """A private JACK server without hardware, and a recorder of what is played into it, sample by sample.
 
-Both are processes, ended by their ids. The server runs in synchronous mode: it waits for slow clients, so what is
-recorded has no gaps that a busy machine made. Debian: jackd2; PyPI: jack-client.
+Both are processes, ended by their ids. The server waits for slow clients (JACK's synchronous mode), so what is recorded
+has no gaps that a busy machine made. Debian: jackd2; PyPI: jack-client.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import sys
 import tempfile
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from types import TracebackType
 
 import numpy as np
 import pytest
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 HANG_SECONDS = 60.0  # nothing takes nearly as long: it only ends a test that hangs
@@ -37,17 +37,34 @@ def wait_until(what: str, true: Callable[[], object]) -> None:
 
 
 class JackServer:
-    """`jackd` with the dummy driver, under a name of its own. Use it with `with`."""
+    """`jackd` with the dummy driver, under a name of its own. Use it with `with`, or call `start` and `stop`.
 
-    def __init__(self, period: int = 512, rate: int = 48_000, channels: int = 2, name: str = "") -> None:
-        self.name = name or f"rg-{uuid.uuid4().hex[:8]}"
+    JACK remembers at most eight servers on a machine, killed ones too until their name is used again. So names come
+    from a few, each with a lock for as long as the server is in use.
+    """
+
+    def __init__(self, period: int = 512, rate: int = 48_000, channels: int = 2, waits: bool = True) -> None:
+        """`waits`: for slow clients, so that nothing is lost; such a server does not survive killed clients."""
+        self.name, self._lock = _own_name()
         self.environment = {"JACK_DEFAULT_SERVER": self.name, "JACK_NO_START_SERVER": "1"}
-        self._period, self._rate, self._channels = period, rate, channels
+        self._period, self._rate, self._channels, self._waits = period, rate, channels, waits
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the server, and return when clients can connect."""
-        command = ["jackd", "-r", "-S", "-t", "20000", "-n", self.name, "-d", "dummy", "-r", str(self._rate)]
+        command = [
+            "jackd",
+            "-r",
+            *(["-S"] if self._waits else []),
+            "-t",
+            "1000",
+            "-n",
+            self.name,
+            "-d",
+            "dummy",
+            "-r",
+            str(self._rate),
+        ]
         command += ["-p", str(self._period), "-P", str(self._channels), "-C", "0"]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_until(f"jackd {self.name} answers", self._answers)
@@ -64,11 +81,12 @@ class JackServer:
         if self._process is not None:
             self._process.terminate()
             try:
-                self._process.wait(10)
+                self._process.wait(1)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
             self._process = None
+        self._lock.release()
 
     def serve(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let JACK clients that this process starts from now on use this server."""
@@ -137,6 +155,22 @@ class Recording:
         if self._path.exists():
             self._kept = self._path.read_bytes()
         return self._kept
+
+
+def _own_name() -> tuple[str, FileLock]:
+    """A server's name that nobody else on this machine uses, and the lock that keeps it so."""
+    end = time.monotonic() + HANG_SECONDS
+    while time.monotonic() < end:
+        for number in range(5):
+            name = f"rg-test-{number}"
+            lock = FileLock(Path(tempfile.gettempdir()) / f"{name}.lock", timeout=0)
+            try:
+                lock.acquire()
+            except Timeout:
+                continue
+            return name, lock
+        time.sleep(0.2)
+    raise AssertionError("all names for JACK servers are in use")
 
 
 def _client(server: str) -> object:
