@@ -92,7 +92,7 @@ class FakeWorker:
             make_takes, order.job, order.standing, self.studio, order.numbers, add_audio, tell
         )
         for take in takes:
-            listener(ready(take, take.recipe.settings.tempo))
+            listener(ready(take, tempo))
         return [(take, files[take.audio_sha256]) for take in takes]
 
     async def render(self, takes: list[Take], grid: Grid, first_bar: int, listener: Callable[[Ready], None]) -> None:

@@ -94,14 +94,15 @@ class Client:
 
     def close(self) -> None:
         """Disconnect; calls that wait in other threads end with EngineNotRunning. It connects again if it is used."""
-        with self._starting:
-            loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
-        if loop is None or thread is None:
-            return
-        asyncio.run_coroutine_threadsafe(self._end(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+        self._refuse_callbacks()
+        with self._starting:  # who uses it meanwhile waits, and then connects again
+            if self._loop is None or self._thread is None:
+                return
+            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+            self._loop = self._thread = None
 
     def __enter__(self) -> Client:
         return self
@@ -133,7 +134,16 @@ class Client:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
 
+    def _refuse_callbacks(self) -> None:
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("a callback of a client called it, and would wait for itself")
+
     def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        try:
+            self._refuse_callbacks()
+        except RuntimeError:
+            work.close()
+            raise
         with self._starting:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
@@ -142,9 +152,6 @@ class Client:
             return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
-        if threading.current_thread() is self._thread:
-            work.close()
-            raise RuntimeError("a callback of a client called it, and would wait for itself")
         future = self._submit(work)
         try:
             return future.result()

@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack
 
 from resonantgen.errors import ResonantGenError
 from resonantgen_bridge.engine import LiveEngine
-from resonantgen_bridge.hosts import ArmMode
 from resonantgen_bridge.hosts.ableton import AbletonHost
 from resonantgen_bridge.hosts.reaper import ReaperHost
 from resonantgen_bridge.keys import ServerKeys
@@ -87,7 +86,7 @@ class Drivers:
         peer = self._options.reaper
         if peer is None:
             return
-        reaper = ReaperHost(self._engine, reaper=(peer.host, peer.port), arm=ArmMode(self._options.arm))
+        reaper = ReaperHost(self._engine, reaper=(peer.host, peer.port), arm=self._options.arm)
         await reaper.start()
         self._stack.push_async_callback(reaper.close)
         self._reaper = reaper
@@ -95,7 +94,7 @@ class Drivers:
 
     async def _open_ableton(self) -> None:
         if self._options.ableton:
-            ableton = AbletonHost(self._engine, arm=ArmMode(self._options.arm))
+            ableton = AbletonHost(self._engine, arm=self._options.arm)
             await ableton.start()
             self._stack.push_async_callback(ableton.close)
             self._engine.addresses["live"] = _text(ableton.address)

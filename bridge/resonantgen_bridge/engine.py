@@ -98,7 +98,9 @@ class LiveEngine:
         self.addresses: dict[str, str] = {}  # by transport, for `status`
         self.checks: list[Callable[[], object]] = []  # done at each heartbeat
         self._hub.update({"play": False, "loop": True, "loop/first": 1, "loop/bars": 0, "auto": 0, "busy": False})
-        self._hub.update(music_properties(session) | {"prompt": last_prompt(session), "audio": output.status().message})
+        self._hub.update(
+            music_properties(session) | {"prompt": last_prompt(session), "audio": audio_text(output.status())}
+        )
 
     @property
     def commands(self) -> Commands:
@@ -253,8 +255,10 @@ class LiveEngine:
         status = self._output.check()
         if status is None:
             return
-        self._hub.update({"audio": status.message})
-        if status.state in (DeviceState.NO_DEVICE, DeviceState.LOST):
+        before, now = self._hub.state["audio"], audio_text(status)
+        self._hub.update({"audio": now})
+        # An audio process that ends again and again is said once.
+        if status.state in (DeviceState.NO_DEVICE, DeviceState.LOST) and now != before:
             self._hub.tell("problem", code="DeviceError", message=status.message)
 
     def describe(self) -> dict[str, Value]:
@@ -276,3 +280,10 @@ class LiveEngine:
             "generation": self._worker.times.document(),
             "applied": self._number,
         }
+
+
+def audio_text(status: OutputStatus) -> str:
+    """The device that plays, or why there is no sound."""
+    if status.state is DeviceState.NONE:
+        return "no sound, as asked for"
+    return status.message or "starting"

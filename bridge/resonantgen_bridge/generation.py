@@ -229,13 +229,9 @@ class _Audition:
         self._playback = playback
         self._grid = grid
         self._awaited = set(order.job.parts)
-        # What was made at another sample rate cannot be played as it is: `Playback.follow` renders it anew.
-        self._playable = order.job.settings.sample_rate == grid.tempo.sample_rate
         self._ready: dict[Role, Material | None] = dict.fromkeys(order.job.removed)
 
     def hear(self, ready: Ready) -> None:
-        if not ready.material.partial and not self._playable:
-            return
         self._ready[ready.role] = ready.material
         self._awaited.discard(ready.role)
         if not self._awaited:

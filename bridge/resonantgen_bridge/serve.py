@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, contextmanager
 from typing import TextIO
 
 from resonantgen.errors import DeviceError, ResonantGenError, StorageError
+from resonantgen.instruments.jit import compiled_before
 from resonantgen.music.notes import Role
 from resonantgen.realtime.devices import choose_device, supported_rate
 from resonantgen.realtime.output import AudioOutput
@@ -95,7 +96,7 @@ async def _until_ready(starting: asyncio.Task[None], stop: asyncio.Event) -> Non
 async def _begin(engine: LiveEngine, options: ServeOptions, worker: Worker, on_line: OnLine) -> None:
     """What was asked for at the start: music where there is none, then play."""
     try:
-        if worker.warming:
+        if worker.warming and not compiled_before():
             on_line("  Getting ready. The first time on a machine this takes some twenty seconds.")
         if options.prompt.strip() and not engine.state["bars"]:
             await engine.execute(parse_call("generate", {"prompt": options.prompt}), "serve")

@@ -10,10 +10,11 @@ import pytest
 from hosts_fakes import NamingEngine, done, settled
 from osc_peer import until
 from resonantgen.errors import AddressTaken, BadValue
-from resonantgen_bridge.hosts import ArmMode, Follower, HostPort
+from resonantgen_bridge.hosts import Follower, HostPort
+from resonantgen_bridge.options import Arm
 
 
-def play(scene: Callable[[NamingEngine, Follower], Awaitable[None]], arm: ArmMode = ArmMode.LOCK) -> None:
+def play(scene: Callable[[NamingEngine, Follower], Awaitable[None]], arm: Arm = Arm.LOCK) -> None:
     async def whole() -> None:
         engine = NamingEngine()
         follower = Follower(engine, "test", arm)
@@ -87,7 +88,7 @@ def test_arming_can_be_ignored() -> None:
         await settled()
         assert done(engine) == [("tempo", 99.0)]
 
-    play(scene, ArmMode.IGNORE)
+    play(scene, Arm.IGNORE)
 
 
 def test_a_silent_track_is_locked_once_it_has_a_take() -> None:

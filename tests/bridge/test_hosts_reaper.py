@@ -10,8 +10,8 @@ import pytest
 
 from hosts_fakes import NamingEngine, done
 from osc_peer import Peer, peer, serving, until
-from resonantgen_bridge.hosts import ArmMode
 from resonantgen_bridge.hosts.reaper import ReaperHost
+from resonantgen_bridge.options import Arm
 from resonantgen_bridge.osc_packets import encode_bundle, encode_message
 
 
@@ -107,7 +107,7 @@ def test_arming_can_be_ignored_and_is_not_done_unasked() -> None:
         assert done(engine) == [("tempo", pytest.approx(97.3))]
         assert {message[0] for message in reaper.got} == {"/action"}
 
-    play(scene, arm=ArmMode.IGNORE)
+    play(scene, arm=Arm.IGNORE)
 
 
 def test_locks_arm_reaper_where_that_is_wanted() -> None:

@@ -11,12 +11,12 @@ import logging
 import math
 import time
 from collections.abc import Callable, Collection
-from enum import StrEnum
 from typing import Any, cast
 
 from resonantgen.errors import AddressTaken, ResonantGenError
 from resonantgen.music.notes import Role
 from resonantgen_bridge.calls import Call, Engine, Notice
+from resonantgen_bridge.options import Arm
 from resonantgen_bridge.osc_packets import Argument, Bundle, MalformedPacket, Message, encode_message, parse_packet
 from resonantgen_bridge.osc_subscribers import Address
 from resonantgen_bridge.parsing import parse_call
@@ -27,13 +27,6 @@ _NAMES_SETTLE_SECONDS = 0.1  # a DAW whose tracks move tells them one by one
 _TEMPO_STEP_BPM = 1e-3  # smaller differences are rounding
 
 _log = logging.getLogger(__name__)
-
-
-class ArmMode(StrEnum):
-    """What arming a track in the DAW does."""
-
-    LOCK = "lock"
-    IGNORE = "ignore"
 
 
 def number_of(argument: Argument) -> float | None:
@@ -49,7 +42,7 @@ class Follower:
     locked once it has a take.
     """
 
-    def __init__(self, engine: Engine, client: str, arm: ArmMode = ArmMode.LOCK) -> None:
+    def __init__(self, engine: Engine, client: str, arm: Arm = Arm.LOCK) -> None:
         self._engine = engine
         self._client = client
         self._arm = arm
@@ -98,7 +91,7 @@ class Follower:
         self._settle_soon(0.0)
 
     def track_armed(self, track: int, armed: bool) -> None:
-        if self._arm is ArmMode.IGNORE or not 1 <= track <= MAX_DAW_TRACKS:
+        if self._arm is Arm.IGNORE or not 1 <= track <= MAX_DAW_TRACKS:
             return
         self._awaited.discard(track)
         self.armed[track] = armed

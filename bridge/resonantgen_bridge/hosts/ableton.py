@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from resonantgen_bridge.calls import Engine
-from resonantgen_bridge.hosts import MAX_DAW_TRACKS, ArmMode, Follower, HostPort, number_of
+from resonantgen_bridge.hosts import MAX_DAW_TRACKS, Follower, HostPort, number_of
+from resonantgen_bridge.options import Arm
 from resonantgen_bridge.osc_packets import Argument, Message
 from resonantgen_bridge.osc_subscribers import Address
 
@@ -36,7 +37,7 @@ class AbletonHost:
         *,
         live: Address = ("127.0.0.1", LIVE_PORT),
         listen: Address = ("127.0.0.1", LISTEN_PORT),
-        arm: ArmMode = ArmMode.LOCK,
+        arm: Arm = Arm.LOCK,
         poll_seconds: float = POLL_SECONDS,
     ) -> None:
         self._live = live

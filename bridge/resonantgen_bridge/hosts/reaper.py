@@ -22,7 +22,8 @@ from typing import Any
 from resonantgen.errors import BadValue
 from resonantgen.music.time import Meter
 from resonantgen_bridge.calls import Engine, Notice
-from resonantgen_bridge.hosts import ArmMode, Follower, HostPort, number_of
+from resonantgen_bridge.hosts import Follower, HostPort, number_of
+from resonantgen_bridge.options import Arm
 from resonantgen_bridge.osc_packets import Message
 from resonantgen_bridge.osc_subscribers import Address
 from resonantgen_bridge.protocol import OSC_ROOT
@@ -47,13 +48,13 @@ class ReaperHost:
         *,
         listen: Address = ("127.0.0.1", LISTEN_PORT),
         reaper: Address | None = None,
-        arm: ArmMode = ArmMode.LOCK,
+        arm: Arm = Arm.LOCK,
         arm_back: bool = False,
     ) -> None:
         self._engine = engine
         self._listen = listen
         self._reaper = reaper
-        self._arm_back = arm_back and reaper is not None and arm is ArmMode.LOCK
+        self._arm_back = arm_back and reaper is not None and arm is Arm.LOCK
         self._follower = Follower(engine, "reaper", arm)
         self._port = HostPort(self.received)
         self._heard = False
