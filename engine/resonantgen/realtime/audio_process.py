@@ -167,9 +167,9 @@ def serve(ring: Ring, block_frames: int, device: str | None, ended: threading.Ev
     """Play the ring until `ended`. Returns the exit code."""
     if device is None:
         ring.set_status(DeviceState.NONE, "")
-        drain = Drain(ring)
+        clocked = Drain(ring)
         ended.wait()
-        drain.close()
+        clocked.close()
         return 0
     lost = ring.status()[0] is DeviceState.LOST  # found by the process before this one: stays so until it plays again
     drain: Drain | None = None  # not before an attempt has failed: a first second of music is not thrown away
