@@ -77,6 +77,7 @@ class LiveEngine:
         self._sample_rate = sample_rate
         self._journal = journal
         self._number = 0
+        self._passes = -1  # through the loop, since playing began
         self._heartbeat: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[object]] = set()
         self._hub = Hub()
@@ -217,7 +218,8 @@ class LiveEngine:
             case Swapped():
                 tell("swap", track=event.role.value, material=event.name, bar=event.bar + 1, frame=event.frame)
             case BarLine():
-                self._regenerate_at(event.count)
+                self._passes += event.bar == 0
+                self._regenerate_at(self._passes * self._hub.state["bars"] + event.bar)
             case Stopped():
                 self._hub.update({"play": self._player.position().playing})
             case Problem():
@@ -225,10 +227,10 @@ class LiveEngine:
             case _:
                 pass
 
-    def _regenerate_at(self, bars_played: int) -> None:
+    def _regenerate_at(self, bar: int) -> None:
         """Auto mode: in the last of every so many bars, so that the new tracks begin on the next bar line."""
         every = self._hub.state["auto"]
-        if every and (bars_played + 1) % every == 0 and not self._queue.busy:
+        if every and (bar + 1) % every == 0 and not self._queue.busy:
             task = self._loop.create_task(self._regenerate())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -14,6 +14,7 @@ from engine.session.fakes import step, words
 from live_fakes import Live, live, standing
 from resonantgen.errors import BadValue, Cancelled, DeviceError, ProjectError, TrackLocked, WorkerLost
 from resonantgen.music.notes import Role
+from resonantgen.realtime.heard import BarLine, Beat, Level, Levels, Problem, Swapped
 from resonantgen.session.session import Session
 from resonantgen.session.setup import Strip
 from resonantgen_bridge.protocol import COMMANDS, PROPERTY_OF_KEY
@@ -384,5 +385,61 @@ def test_an_audio_device_that_goes_is_told(tmp_path: Path, monkeypatch: pytest.M
             await asyncio.sleep(0.01)
         assert one.heard("problem") == [{"code": "DeviceError", "message": "The device is gone."}]
         assert one.engine.state["audio"] == "The device is gone."
+
+    with_engine(tmp_path, test)
+
+
+def test_auto_regenerates_in_the_last_of_every_so_many_bars(tmp_path: Path) -> None:
+    async def test(one: Live) -> None:
+        await one.do("lock", track="drums")
+        await one.do("auto", every=4)
+
+        async def bars(count: int) -> list[int]:
+            """Play the loop of one bar so many times; in which of them there were new takes."""
+            made = []
+            for number in range(1, count + 1):
+                before = len(one.worker.made)
+                one.engine._heard(BarLine(0, 0, number))
+                await asyncio.sleep(0)
+                while one.engine.state["busy"] or one.engine._tasks:
+                    await asyncio.sleep(0.01)
+                made += [number] * (len(one.worker.made) > before)
+            return made
+
+        assert await bars(9) == [4, 8]
+        assert one.session.playing[Role.DRUMS].id == "drums-1"
+        assert one.session.playing[Role.BASS].id == "bass-3"
+        await one.do("auto", every=0)
+        assert await bars(8) == []
+
+    with_engine(tmp_path, test)
+
+
+def test_auto_with_everything_locked_says_so_and_goes_on(tmp_path: Path) -> None:
+    async def test(one: Live) -> None:
+        for role in Role:
+            await one.do("lock", track=role.value)
+        await one.do("auto", every=1)
+        one.engine._heard(BarLine(0, 0, 1))
+        while not one.heard("problem"):
+            await asyncio.sleep(0.01)
+        assert "Every track is locked" in one.heard("problem")[0]["message"]
+
+    with_engine(tmp_path, test)
+
+
+def test_the_player_is_heard_by_those_who_listen(tmp_path: Path) -> None:
+    async def test(one: Live) -> None:
+        for event in (
+            Beat(1, 2, 100),
+            Swapped(Role.BASS, "bass-2~", 3, 4800),
+            Levels({role: Level(1.0, 0.1) for role in Role}, 0),
+            Problem("It broke.", 0),
+        ):
+            one.engine._heard(event)
+        assert one.heard("beat") == [{"bar": 2, "beat": 3}]
+        assert one.heard("swap")[0].items() >= {"track": "bass", "material": "bass-2~", "bar": 4, "frame": 4800}.items()
+        assert one.heard("level")[0] == {"track": "drums", "peak": 0.0, "rms": pytest.approx(-20.0)}
+        assert one.heard("problem")[0]["message"] == "It broke."
 
     with_engine(tmp_path, test)
