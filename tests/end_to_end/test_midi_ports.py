@@ -74,6 +74,16 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
+async def once_connected(send: Callable[[], None], arrived: Callable[[], bool]) -> None:
+    """Send until it arrives: JACK's connections carry nothing before some period after they are made."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not arrived():
+        assert time.monotonic() < deadline
+        send()
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.2)  # what was sent once too often arrives
+
+
 def test_a_keyboard_locks_and_moves_and_teaches(jack: None, tmp_path: Path) -> None:
     async def main() -> None:
         engine, problems = FakeEngine(), []
@@ -86,6 +96,10 @@ def test_a_keyboard_locks_and_moves_and_teaches(jack: None, tmp_path: Path) -> N
                 keyboard.send(mido.Message("note_on", channel=9, note=note, velocity=100))
                 keyboard.send(mido.Message("note_off", channel=9, note=note))
 
+            knock = mido.Message("control_change", control=75, value=64)
+            await once_connected(lambda: keyboard.send(knock), lambda: bool(engine.calls))
+            engine.calls.clear()
+
             press(40)
             await until(lambda: bool(engine.state["track/drums/lock"]))
             press(40)
@@ -94,7 +108,8 @@ def test_a_keyboard_locks_and_moves_and_teaches(jack: None, tmp_path: Path) -> N
             await until(lambda: engine.state["density"] == 1.0)
             keyboard.send(mido.Message("program_change", program=1))
             await until(lambda: engine.state["style"] == "techno")
-            assert [call.command for call in engine.calls] == ["lock", "lock", "adjust", "style"]
+            done = [call.command for call in engine.calls if call.arguments.get("attribute") != "aggression"]
+            assert done == ["lock", "lock", "adjust", "style"]
 
             learning = asyncio.create_task(midi.learn("mute bass", 60))
             await asyncio.sleep(0)
@@ -180,6 +195,13 @@ def test_notes_arrive_in_order_and_number(jack: None) -> None:
     out = MidiOut(problems.append, port="synth:IN")
     out.open()
     assert out.port.startswith("Synth")
+    knock = Note(0, 20, 1, 1)
+    asyncio.run(
+        once_connected(
+            lambda: out.schedule(Role.BASS, knock, time.monotonic(), 0.001), lambda: (0x80, 20, 0) in synth.heard
+        )
+    )
+    synth.heard.clear()
     start, expected = time.monotonic() + 0.3, []
     for index in range(200):
         role, pitch = list(Role)[index % 4], 36 + index % 40
@@ -215,9 +237,12 @@ def test_a_port_that_goes_is_said_and_used_again_when_it_comes_back(jack: None) 
     synth = Synth()
     synth.port.open_virtual_port("in")
     assert out.check()
-    out.schedule(Role.BASS, Note(0, 41, 1, 1), time.monotonic(), 600)
-    asyncio.run(until(lambda: bool(synth.heard)))
-    assert synth.heard[0] == (0x90, 41, 1)
+    asyncio.run(
+        once_connected(
+            lambda: out.schedule(Role.BASS, Note(0, 41, 1, 1), time.monotonic(), 0.001), lambda: bool(synth.heard)
+        )
+    )
+    assert (0x90, 41, 1) in synth.heard
     out.close()
     synth.close()
 
