@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge_fakes import FakeEngine
+from bridge_serving import serving
 from resonantgen_bridge.keys import ServerKeys
 from resonantgen_bridge.served import Served, announce, withdraw
 from resonantgen_bridge.zmq_server import ZmqServer
@@ -55,36 +56,23 @@ def served_engine(fake: FakeEngine, project: Path | None = None, keys: Path | No
     """Serve it on free ports; with `project`, announced as the engine that serves that folder."""
     ready: list[ServedEngine] = []
     started, done = threading.Event(), threading.Event()
-    failures: list[BaseException] = []
 
     async def serve() -> None:
-        server = ZmqServer(fake, commands_port=0, events_port=0, keys=ServerKeys.load(keys) if keys else None)
-        await server.start()
         try:
-            ready.append(ServedEngine(fake, asyncio.get_running_loop(), server))
-            started.set()
-            while not done.is_set():
-                await asyncio.sleep(0.01)
-        finally:
-            await server.close()
-
-    def thread() -> None:
-        try:
-            asyncio.run(serve())
-        except BaseException as error:
-            failures.append(error)
+            async with serving(fake, keys=ServerKeys.load(keys) if keys else None) as server:
+                ready.append(ServedEngine(fake, asyncio.get_running_loop(), server))
+                started.set()
+                await asyncio.to_thread(done.wait)
         finally:
             started.set()
 
     if project is not None:
         fake.state["project"] = str(project.resolve())
-    serving = threading.Thread(target=thread, daemon=True)
-    serving.start()
-    assert started.wait(PATIENCE), "the server did not start"
+    thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
+    thread.start()
+    assert started.wait(PATIENCE) and ready, "the server did not start"
+    engine = ready[0]
     try:
-        if failures:
-            raise failures[0]
-        engine = ready[0]
         if project is not None:
             public_key = str((keys / "server.pub").resolve()) if keys else ""
             where = str(project.resolve())
@@ -94,5 +82,5 @@ def served_engine(fake: FakeEngine, project: Path | None = None, keys: Path | No
         if project is not None:
             withdraw(project)
         done.set()
-        serving.join(PATIENCE)
-    assert not serving.is_alive(), "the server did not stop"
+        thread.join(PATIENCE)
+    assert not thread.is_alive(), "the server did not stop"
