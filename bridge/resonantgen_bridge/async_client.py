@@ -102,7 +102,7 @@ class AsyncClient:
         for task in self._tasks:
             task.cancel()
         for waiting in self._waiting.values():
-            waiting.settle(EngineNotRunning("The client was closed before the engine answered."))
+            waiting.settle(_closed())
         if self._context is not None:
             self._socket.disable_monitor()
             self._context.destroy(linger=0)
@@ -150,6 +150,8 @@ class AsyncClient:
         if self._same_version:
             return
         version = (await self._request("ping", {}, ignore)).get("version")
+        if self._context is None:  # closed just after the answer came
+            raise _closed()
         if version != VERSION:
             raise EngineError(
                 f"The engine at {self.address} speaks version {version} of the protocol, and this client version "
@@ -344,6 +346,10 @@ def _event_names(names: tuple[str, ...]) -> tuple[str, ...]:
         if name not in EVENT:
             raise BadValue(f"There is no event {name!r}. Events: {', '.join(EVENT)}.")
     return names or tuple(EVENT)
+
+
+def _closed() -> EngineNotRunning:
+    return EngineNotRunning("The client was closed before the engine answered.")
 
 
 def only_value(command: Command, result: dict[str, Any]) -> Any:
