@@ -230,7 +230,8 @@ class LiveEngine:
     def _regenerate_at(self, bar: int) -> None:
         """Auto mode: in the last of every so many bars, so that the new tracks begin on the next bar line."""
         every = self._hub.state["auto"]
-        if every and (bar + 1) % every == 0 and not self._queue.busy:
+        free = self._session.playing.keys() - self._session.locked
+        if every and (bar + 1) % every == 0 and free and not self._queue.busy:
             task = self._loop.create_task(self._regenerate())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
