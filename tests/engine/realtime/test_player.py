@@ -265,14 +265,32 @@ def test_notes_are_told_on_their_frames() -> None:
     assert not stepped.told(NotesOff)
 
 
+def test_notes_of_a_run_up_over_the_loops_end_are_told() -> None:
+    loop = grid("120", "4/4", 2)
+    notes = [Note(0, 40, 50, 90), Note(3838, 41, 2, 90)]
+    stepped = playing(loop, {Role.BASS: material(loop, 1, notes=notes)})
+    stepped.step(10_000)
+    asked = stepped.frame
+    stepped.player.seek(0, 3)  # 150 frames into the loop: the fade begins 90 before its end
+    stepped.step(5_000)
+    told = [(event.note.pitch, event.frame) for event in stepped.told(NotePlayed) if event.frame >= asked]
+    assert told == [(40, asked + 90)]
+    stepped.player.seek(0, 1)  # 190 before
+    asked = stepped.frame
+    stepped.step(5_000)
+    told = [(event.note.pitch, event.frame) for event in stepped.told(NotePlayed) if event.frame >= asked]
+    assert told == [(41, asked + 90), (40, asked + 190)]
+
+
 def test_notes_end_where_a_track_breaks() -> None:
     loop = grid("120", "4/4", 2)
     materials = {role: material(loop, i, notes=notes_of(loop, i)) for i, role in enumerate(Role)}
     stepped = playing(loop, materials)
     stepped.step(20_000)
     muted = stepped.frame
-    stepped.player.set_strip(Role.HARMONY, Strip(muted=True))
-    stepped.step(10_000)
+    for pan in (0.0, 0.5):  # muted once, then panned while it is
+        stepped.player.set_strip(Role.HARMONY, Strip(pan=pan, muted=True))
+        stepped.step(5_000)
     sought = stepped.frame
     stepped.player.seek(0, 960)
     stepped.step(10_000)

@@ -21,7 +21,7 @@ def track(stepped: Stepped, role: Role) -> Frames:
 
 
 @pytest.mark.parametrize("loop", LOOPS, ids=NAMES)
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_every_swap_lands_on_its_bar_line(loop: Grid, seed: int) -> None:
     """Many swaps of one track, also where the loop goes round; the others are exact throughout."""
     dice = np.random.default_rng(seed)
@@ -29,7 +29,7 @@ def test_every_swap_lands_on_its_bar_line(loop: Grid, seed: int) -> None:
     stepped = playing(loop, materials, stems=True, seed=seed)
     plays = [(0, materials[Role.BASS])]  # from which frame of the output's time
     lines = [lap * loop.frames + loop.tempo.bar_sample(b) for lap in range(40) for b in range(loop.bars)]
-    for number in range(12):
+    for number in range(8):
         stepped.step(int(dice.integers(1, 2 * loop.frames)))
         now = stepped.frame - FADE
         new = material(loop, 500 + number)

@@ -76,6 +76,8 @@ def test_a_region_that_is_played_once_has_an_end(bar_count: int, first: int, bar
         assert bar is not None
         bar = region.after(bar, bar_count)
     assert bar is None
+    for outside in {*range(bar_count)} - {*range(low, high)}:
+        assert region.after(outside, bar_count) == low  # before it is over, it is entered
 
 
 @given(st.integers(0, 4), st.integers(1, 4), st.integers(-2000, 2000))
@@ -137,6 +139,18 @@ def test_the_newest_grid_wins() -> None:
     waiting.add(Arrangement.of(Change(old, {Role.BASS: material(old, 2)})))
     lines, tracks, _ = waiting.take_for(deck_of(old), 1)
     assert lines.grid == old and tracks[0] == Track() and tracks[1].whole is not None
+
+
+def test_a_track_goes_on_with_what_it_has() -> None:
+    """Two changes that were made ready before either began name the same sound: it is one voice."""
+    loop, lines = grid(), lines_of(grid())
+    whole = material(loop, 1)
+    part = part_of(whole, loop, 1, 2)
+    track = Track().given(Voice.of(whole, lines)).given(Voice.of(part, lines))
+    assert track.given(Voice.of(part, lines)) == track
+    assert track.given(Voice.of(whole, lines)) == Track(track.whole)
+    assert track.given(Voice.of(material(loop, 1), lines)).whole is not track.whole
+    assert track.given(None) == Track()
 
 
 def run_commands(seed: int, sizes: np.random.Generator | None) -> tuple[list[tuple[object, ...]], list[Heard]]:
