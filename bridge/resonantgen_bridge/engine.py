@@ -18,7 +18,18 @@ from typing import Protocol, TextIO
 
 from resonantgen.errors import ResonantGenError
 from resonantgen.music.notes import Note, Role
-from resonantgen.realtime.heard import BarLine, Beat, Heard, Levels, NotePlayed, NotesOff, Problem, Stopped, Swapped
+from resonantgen.realtime.heard import (
+    BarLine,
+    Beat,
+    Heard,
+    Levels,
+    Moved,
+    NotePlayed,
+    NotesOff,
+    Problem,
+    Stopped,
+    Swapped,
+)
 from resonantgen.realtime.output import OutputStatus
 from resonantgen.realtime.player import Player, RingLike
 from resonantgen.realtime.ring import DeviceState
@@ -216,7 +227,10 @@ class LiveEngine:
                 for role, level in event.levels.items():
                     tell("level", track=role.value, peak=level.peak_db, rms=level.rms_db)
             case Swapped():
-                tell("swap", track=event.role.value, material=event.name, bar=event.bar + 1, frame=event.frame)
+                track, bar = event.role.value, event.bar + 1
+                tell("swap", track=track, material=event.name, bar=bar, frame=event.frame, gain=event.gain_db)
+            case Moved():
+                self._tell_transport(event)
             case BarLine():
                 self._passes += event.bar == 0
                 self._regenerate_at(self._passes * self._hub.state["bars"] + event.bar)
@@ -226,6 +240,18 @@ class LiveEngine:
                 tell("problem", code="EngineError", message=event.message)
             case _:
                 pass
+
+    def _tell_transport(self, event: Moved) -> None:
+        tempo = event.grid.tempo
+        self._hub.tell(
+            "transport",
+            on=event.playing,
+            frame=event.frame,
+            place=event.place,
+            tempo=float(tempo.tempo_bpm),
+            meter=str(tempo.meter),
+            bars=event.grid.bars,
+        )
 
     def _regenerate_at(self, bar: int) -> None:
         """Auto mode: in the last of every so many bars, so that the new tracks begin on the next bar line."""

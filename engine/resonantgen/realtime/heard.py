@@ -24,6 +24,17 @@ class Swapped:
     name: str
     bar: int
     frame: int
+    gain_db: float = 0.0  # as its `Material` has it
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """From this frame on the loop sounds from a place in it that does not follow on what was before, or not at all."""
+
+    playing: bool
+    place: int  # frame of the loop
+    frame: int
+    grid: Grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +112,7 @@ class Problem:
     frame: int
 
 
-Heard: TypeAlias = Swapped | Beat | BarLine | Levels | NotePlayed | NotesOff | Stopped | Problem
+Heard: TypeAlias = Swapped | Moved | Beat | BarLine | Levels | NotePlayed | NotesOff | Stopped | Problem
 
 
 @dataclass(frozen=True, slots=True)

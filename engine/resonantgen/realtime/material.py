@@ -33,6 +33,7 @@ class Material:
     notes: tuple[Note, ...] = ()  # of the whole loop, sorted by start: for MIDI
     first_frame: int = 0
     partial: bool = False
+    gain_db: float = 0.0  # of a partial one, from its stem's level: `preview.preview` with it gives the same samples
 
 
 @dataclass(frozen=True, slots=True)

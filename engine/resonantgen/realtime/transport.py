@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from resonantgen.realtime.deck import NO_TRACKS, ROLES, Deck, Passage
-from resonantgen.realtime.heard import BarLine, Beat, Heard, NotesOff, Stopped, Swapped
+from resonantgen.realtime.heard import BarLine, Beat, Heard, Moved, NotesOff, Stopped, Swapped
 from resonantgen.realtime.lines import Region
 from resonantgen.realtime.waiting import Arrangement, Waiting
 
@@ -258,6 +258,8 @@ class Transport:
         assert leaving is not None and deck is not None
         self._leaving, self._faded, self._fading = None, 0, (False,) * len(ROLES)
         self._tell_swaps(leaving, deck)
+        if not deck.continues(leaving):
+            self._tell(Moved(deck.playing, deck.frame, self.frame, deck.lines.grid))
         if leaving.playing and not deck.playing:
             self._tell(Stopped(self.frame))
 
@@ -265,4 +267,5 @@ class Transport:
         bar = after.lines.bar_at(after.frame)
         for role, old, new in zip(ROLES, before.voices, after.voices, strict=True):
             if old is not new:
-                self._tell(Swapped(role, "" if new is None else new.material.name, bar, self.frame))
+                name, gain_db = ("", 0.0) if new is None else (new.material.name, new.material.gain_db)
+                self._tell(Swapped(role, name, bar, self.frame, gain_db))

@@ -363,7 +363,8 @@ def _material(reply: Reply) -> Material | None:
     match reply:
         case Heard():
             name = f"{reply.take}~" if reply.partial else reply.take
-            return Material(name, frames_of_bytes(reply.samples), reply.notes, reply.first_frame, reply.partial)
+            samples, gain_db = frames_of_bytes(reply.samples), reply.gain_db if reply.partial else 0.0
+            return Material(name, samples, reply.notes, reply.first_frame, reply.partial, gain_db)
         case Recorded(plays=True):
             return Material(reply.take, frames_of_wav(reply.wav), reply.notes)
     return None
