@@ -115,8 +115,8 @@ class JackServer:
                 assert process.stdin is not None
                 process.stdin.close()
                 try:
-                    process.wait(5)
-                except subprocess.TimeoutExpired:  # the server was killed and its library hangs
+                    process.wait(1)
+                except subprocess.TimeoutExpired:  # JACK's library hangs at times
                     process.kill()
                     process.wait()
 

@@ -52,10 +52,11 @@ class Feed:
         now_ns = time.monotonic_ns()
         ring = self._ring
         needed = len(out)
+        begun = ring.written_frames > 0  # before the first frame there is nothing to be short of
         got = ring.read_into(out)
         if got < needed:
             out[got:] = 0
-            if ring.written_frames:  # before the first frame there is nothing to be short of
+            if begun:
                 ring.count_underrun(needed - got)
         latency_frames = needed + round(latency_seconds * self._rate)
         ring.set_clock(Clock(ring.read_frames, self._steady(now_ns, needed), latency_frames))
