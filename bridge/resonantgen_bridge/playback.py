@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -22,7 +22,7 @@ from resonantgen.realtime.worker import Ready, Worker
 from resonantgen.session.session import Session
 from resonantgen.session.values import Settings, Take
 
-CACHED_MATERIALS = 16
+CACHED_BYTES = 400_000_000  # of sound that does not play now, but may again: what undo brings back
 PREVIEW_SECONDS = 0.06  # that a track's first bar may take until it can be played, with the machine busy
 PLANNING_SECONDS = 0.04  # and all tracks together, before that
 
@@ -44,7 +44,8 @@ class Playback:
         self._worker = worker
         self._sample_rate = sample_rate
         self._complain = complain
-        self._materials: OrderedDict[tuple[str, TempoMap], Material] = OrderedDict()
+        self._materials: OrderedDict[tuple[str, TempoMap], Material] = OrderedDict()  # of the session's takes
+        self._auditioned: dict[tuple[str, TempoMap], Material] = {}  # of takes that it may never have
         self._fetching: asyncio.Task[None] | None = None
         self._fetched_for: tuple[Grid, tuple[str, ...]] | None = None
 
@@ -58,6 +59,7 @@ class Playback:
             return
         grid = self.grid(settings)
         playing = self._session.playing
+        self._keep_what_became_true(playing.values())
         found = {role: self._find(take, grid) for role, take in playing.items()}
         missing = [playing[role] for role, material in found.items() if material is None]
         if missing:
@@ -70,7 +72,7 @@ class Playback:
         """Play takes that are on their way: the session has them soon, or `follow` takes them back."""
         for material in materials.values():
             if material is not None and not material.partial:
-                self._keep(material, grid)
+                self._auditioned[material.name, grid.tempo] = material
         self._player.change(Change(grid, materials))
 
     def next_bar(self, grid: Grid, tracks: int) -> int:
@@ -92,10 +94,20 @@ class Playback:
             self._materials.move_to_end((take.id, grid.tempo))
         return material
 
-    def _keep(self, material: Material, grid: Grid) -> None:
-        self._materials[material.name, grid.tempo] = material
-        while len(self._materials) > CACHED_MATERIALS:
+    def _keep(self, material: Material, tempo: TempoMap) -> None:
+        self._materials[material.name, tempo] = material
+        while (
+            len(self._materials) > len(Role) and sum(m.samples.nbytes for m in self._materials.values()) > CACHED_BYTES
+        ):
             self._materials.popitem(last=False)
+
+    def _keep_what_became_true(self, takes: Iterable[Take]) -> None:
+        """A take that was given up leaves its id to another one, so its sound must not be found under it."""
+        names = {take.id for take in takes}
+        for (name, tempo), material in self._auditioned.items():
+            if name in names:
+                self._keep(material, tempo)
+        self._auditioned.clear()
 
     def _fetch(self, takes: Sequence[Take], grid: Grid) -> None:
         wanted = (grid, tuple(take.id for take in takes))
@@ -114,7 +126,7 @@ class Playback:
         try:
             stored = [take for take in takes if take.recipe.settings.tempo == grid.tempo]
             for take in stored:
-                self._keep(await asyncio.to_thread(_read, self._session, take), grid)
+                self._keep(await asyncio.to_thread(_read, self._session, take), grid.tempo)
             others = [take for take in takes if take not in stored]
             if others:
                 await self._render(others, grid)
@@ -132,7 +144,7 @@ class Playback:
 
         def listen(ready: Ready) -> None:
             if not ready.material.partial:
-                self._keep(ready.material, grid)
+                self._keep(ready.material, grid.tempo)
             early[ready.role] = ready.material
             if early.keys() == roles and any(m is not None and m.partial for m in early.values()):
                 found = {role: self._find(take, grid) for role, take in self._session.playing.items()}
