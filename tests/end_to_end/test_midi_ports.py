@@ -27,7 +27,7 @@ from resonantgen_bridge.midi_map import load_learned, load_named_map
 from resonantgen_bridge.midi_out import MidiOut
 from resonantgen_bridge.midi_ports import MidiPort, find_port, list_ports
 
-TIMEOUT_SECONDS = 15.0
+TIMEOUT_SECONDS = 30.0
 BACKEND = "mido.backends.rtmidi/UNIX_JACK"
 
 
@@ -35,8 +35,8 @@ BACKEND = "mido.backends.rtmidi/UNIX_JACK"
 def jack(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A JACK server of this test's own, for this process and its MIDI.
 
-    Not the one of `jack_server.py`: that waits for slow clients, and so for each that goes. Short periods, since times
-    are those of periods.
+    Not the one of `jack_server.py`: that waits for slow clients, and so for each that goes. A period has room for
+    about a hundred messages.
     """
     if shutil.which("jackd") is None:
         pytest.skip("needs jackd (Debian: jackd2)")
@@ -44,7 +44,7 @@ def jack(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("JACK_DEFAULT_SERVER", name)
     monkeypatch.setenv("JACK_NO_START_SERVER", "1")
     monkeypatch.setattr(rtmidi, "get_compiled_api", lambda: [rtmidi.API_UNIX_JACK])
-    command = ["jackd", "-n", name, "-r", "-t", "5000", "-d", "dummy", "-r", "48000", "-p", "256"]
+    command = ["jackd", "-n", name, "-r", "-t", "5000", "-d", "dummy", "-r", "48000", "-p", "512"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             deadline = time.monotonic() + TIMEOUT_SECONDS
