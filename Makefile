@@ -46,4 +46,4 @@ benchmarks: $(VENV)/.dev
 
 clean:
 	rm -rf $(VENV) demo demo.rg .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find engine tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find engine bridge tests -name __pycache__ -type d -prune -exec rm -rf {} +
