@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +20,8 @@ from resonantgen.session.store import Store
 from resonantgen.session.studio import Studio
 from resonantgen.session.values import Settings, Take
 
+CACHED_TAKES = 64  # an engine that regenerates all night must not grow
+
 
 class SessionView:
     """What a `Session` tells. One thread owns it, as it owns the session."""
@@ -26,7 +29,7 @@ class SessionView:
     def __init__(self, store: Store, studio: Studio | None) -> None:
         self._store = store
         self._studio = studio or Studio()
-        self._cache: dict[str, Take] = {}
+        self._cache: OrderedDict[str, Take] = OrderedDict()  # those used last, the latest at the end
         try:
             self._project = store.project()
             self._setup = store.setup()
@@ -145,9 +148,12 @@ class SessionView:
         return score.sha256, hashlib.sha256(data).hexdigest()
 
     def _take(self, take_id: str) -> Take:
-        if take_id not in self._cache:
-            self._cache[take_id] = self._store.take(take_id)
-        return self._cache[take_id]
+        take = self._cache.get(take_id) or self._store.take(take_id)
+        self._cache[take_id] = take
+        self._cache.move_to_end(take_id)
+        if len(self._cache) > CACHED_TAKES:
+            self._cache.popitem(last=False)
+        return take
 
 
 def _read_wav(data: bytes) -> Samples:
