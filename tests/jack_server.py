@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,6 +98,12 @@ class JackServer:
         """The names of all ports."""
         command = [sys.executable, __file__, "ports", self.name]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=HANG_SECONDS).stdout.split()
+
+    def is_recorded(self, channels: int = 2) -> bool:
+        """Whether a recorder is connected, with all of its channels."""
+        command = [sys.executable, __file__, "connected", self.name]
+        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=HANG_SECONDS).stdout.split()
+        return sum(name.startswith("recorder:") for name in found) == channels
 
     @contextmanager
     def recording(self, channels: int = 2, client: str = "resonantgen") -> Iterator[Recording]:
@@ -181,10 +188,11 @@ def _client(server: str) -> object:
     return jack.Client("recorder", servername=server, no_start_server=True)
 
 
-def _print_ports(server: str) -> None:
-    client = _client(server)
-    print("\n".join(port.name for port in client.get_ports()))  # type: ignore[attr-defined]
-    client.close()  # type: ignore[attr-defined]
+def _print_ports(server: str, connected: bool = False) -> None:
+    client: Any = _client(server)
+    ports = [port for port in client.get_ports() if not connected or client.get_all_connections(port)]
+    print("\n".join(port.name for port in ports))
+    client.close()
 
 
 def _record(server: str, source: str, channels: int, path: str) -> None:
@@ -214,7 +222,7 @@ def _record(server: str, source: str, channels: int, path: str) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "ports":
-        _print_ports(sys.argv[2])
+    if sys.argv[1] in ("ports", "connected"):
+        _print_ports(sys.argv[2], connected=sys.argv[1] == "connected")
     else:
         _record(sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from engine.session.fakes import step, words
 from live_fakes import Live, live, standing
 from resonantgen.errors import BadValue, Cancelled, DeviceError, ProjectError, TrackLocked, WorkerLost
 from resonantgen.music.notes import Role
-from resonantgen.realtime.heard import BarLine, Beat, Level, Levels, Problem, Swapped
+from resonantgen.music.time import Meter, TempoMap
+from resonantgen.realtime.heard import BarLine, Beat, Level, Levels, Moved, Problem, Swapped
+from resonantgen.realtime.material import Grid
 from resonantgen.session.session import Session
 from resonantgen.session.setup import Strip
 from resonantgen_bridge.protocol import COMMANDS, PROPERTY_OF_KEY
@@ -432,13 +435,17 @@ def test_the_player_is_heard_by_those_who_listen(tmp_path: Path) -> None:
     async def test(one: Live) -> None:
         for event in (
             Beat(1, 2, 100),
-            Swapped(Role.BASS, "bass-2~", 3, 4800),
+            Swapped(Role.BASS, "bass-2~", 3, 4800, -7.5),
+            Moved(True, 96_000, 9600, Grid(TempoMap(Fraction("97.5"), Meter(7, 8), 48_000), 4)),
             Levels({role: Level(1.0, 0.1) for role in Role}, 0),
             Problem("It broke.", 0),
         ):
             one.engine._heard(event)
         assert one.heard("beat") == [{"bar": 2, "beat": 3}]
-        assert one.heard("swap")[0].items() >= {"track": "bass", "material": "bass-2~", "bar": 4, "frame": 4800}.items()
+        swap = {"track": "bass", "material": "bass-2~", "bar": 4, "frame": 4800, "gain": -7.5}
+        assert one.heard("swap") == [swap]
+        move = {"on": True, "frame": 9600, "place": 96_000, "tempo": 97.5, "meter": "7/8", "bars": 4}
+        assert one.heard("transport")[-1] == move
         assert one.heard("level")[0] == {"track": "drums", "peak": 0.0, "rms": pytest.approx(-20.0)}
         assert one.heard("problem")[0]["message"] == "It broke."
 

@@ -14,7 +14,7 @@ from playing import FADE, RATE, grid, material, part_of
 from resonantgen.music.notes import Role
 from resonantgen.music.time import Meter, TempoMap
 from resonantgen.realtime.deck import NO_TRACKS, ROLES, Deck, Track, Voice
-from resonantgen.realtime.heard import BarLine, Beat, Heard, Stopped, Swapped
+from resonantgen.realtime.heard import BarLine, Beat, Heard, Moved, Stopped, Swapped
 from resonantgen.realtime.lines import Region, lines_of
 from resonantgen.realtime.material import Change, Grid
 from resonantgen.realtime.transport import Transport, fade_frames
@@ -243,3 +243,35 @@ def test_once_through_the_region_stops_at_its_start() -> None:
 
 def test_the_fade_lasts_five_milliseconds() -> None:
     assert fade_frames(RATE) == FADE and Fraction(FADE, RATE) == Fraction(5, 1000)
+
+
+def test_what_breaks_the_loop_is_told_and_what_goes_on_is_not() -> None:
+    """Play, a jump, another tempo and stop are told with the place that sounds from that frame on; a swap is not."""
+    loop, faster, heard = grid("120", "4/4", 4), grid("125", "4/4", 4), list[Heard]()
+    transport = Transport(RATE, 0, heard.append)
+
+    def moves() -> list[Heard]:
+        for _ in range(100):
+            transport.next(1_000)
+        found: list[Heard] = [event for event in heard if isinstance(event, Moved)]
+        heard.clear()
+        return found
+
+    transport.change(Arrangement.of(Change(loop, {Role.DRUMS: material(loop, 1)})))
+    assert moves() == []
+    start = transport.frame
+    transport.play(True)
+    assert moves() == [Moved(True, 0, start + FADE, loop)]
+    transport.change(Arrangement.of(Change(loop, {Role.DRUMS: material(loop, 2)})))
+    assert moves() == []
+    jump = transport.frame
+    transport.seek(2, 480)
+    assert moves() == [Moved(True, 2 * 96_000 + 24_000, jump + FADE, loop)]
+    line = jump + FADE + 72_000  # of bar 3
+    transport.change(Arrangement.of(Change(faster, {Role.DRUMS: material(faster, 3)})))
+    [other] = moves()
+    assert isinstance(other, Moved) and other.grid == faster and other.place == faster.tempo.bar_sample(0)
+    assert (other.frame - line) % 96_000 == 0
+    stop = transport.frame
+    transport.play(False)
+    assert moves() == [Moved(False, (stop + FADE - other.frame) % faster.frames, stop + FADE, faster)]
