@@ -25,6 +25,7 @@ import click
 
 from resonantgen import __version__
 from resonantgen.errors import ResonantGenError
+from resonantgen.realtime.devices import list_devices
 from resonantgen_bridge.options import LOOPBACK
 from resonantgen_bridge.protocol import OSC_PORT, ZMQ_COMMANDS_PORT, ZMQ_EVENTS_PORT
 from resonantgen_bridge.served import holder_of_port
@@ -216,9 +217,7 @@ def _project(path: Path) -> Check:
 
 
 def _audio_devices() -> list[dict[str, Any]]:
-    """The outputs, as plain values. Raises DeviceError."""
-    from resonantgen.realtime.devices import list_devices  # imported here: it loads PortAudio
-
+    """The outputs, as plain values: another process asks PortAudio. Raises DeviceError."""
     return [asdict(device) for device in list_devices()]
 
 
