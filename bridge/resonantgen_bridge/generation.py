@@ -66,10 +66,11 @@ class GenerationQueue:
 
     @property
     def busy(self) -> bool:
-        return self._running is not None
+        """Whether anything is under way, or about to be."""
+        return self._running is not None or bool(self._waiting)
 
     async def submit(self, request: Request, on_progress: Listener) -> Result:
-        """Wait for a command to be done. Where nothing runs, what needs no making is done at once.
+        """Wait for a command to be done. Where nothing runs or waits, what needs no making is done at once.
 
         Of commands that wait, the same kind counts once: the last one is done, for all who asked. If everyone who
         waits for a command is cancelled, it is given up. Raises what the command raises, and Cancelled.
@@ -83,6 +84,8 @@ class GenerationQueue:
         try:
             return await asyncio.shield(request.done)
         except asyncio.CancelledError:
+            if request.done.done():  # just before: who asked is told what became of it
+                return request.done.result()
             request.waiters -= 1
             if not request.waiters:
                 self._give_up(request)
@@ -168,24 +171,31 @@ class GenerationQueue:
         loop = asyncio.get_running_loop()
         self._moved.clear()
         work = loop.create_task(self._make_and_store(request, order))
-        done = False
+        taken = False
         try:
             while not work.done():
-                moved = loop.create_task(self._moved.wait())
-                await asyncio.wait({work, moved}, return_when=asyncio.FIRST_COMPLETED)
-                moved.cancel()
+                await self._wait_for_move_or(work)
                 if self._moved.is_set():
                     self._moved.clear()
                     if _plan(request, intent).job != order.job:
                         return None
             takes = work.result()
-            done = True
+            taken = True
             return takes
         finally:
-            if not done:
+            if not taken:
                 work.cancel()
-                await asyncio.gather(work, return_exceptions=True)
+                (made,) = await asyncio.gather(work, return_exceptions=True)
+                if isinstance(made, list):  # it was done just before
+                    self._session.discard(made)
                 self._playback.follow()
+
+    async def _wait_for_move_or(self, work: asyncio.Task[list[Take]]) -> None:
+        moved = asyncio.get_running_loop().create_task(self._moved.wait())
+        try:
+            await asyncio.wait({work, moved}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            moved.cancel()
 
     async def _make_and_store(self, request: Request, order: Order) -> list[Take]:
         if not order.job.parts:
