@@ -79,7 +79,7 @@ def test_takes_that_are_made_when_a_lock_comes_leave_no_files(tmp_path: Path, mo
         async def lock_as_it_ends(*arguments: Any) -> list[Take]:
             nonlocal tries
             tries += 1
-            takes = await make_and_store(*arguments)
+            takes: list[Take] = await make_and_store(*arguments)
             await one.do("lock", track="bass")
             return takes
 
