@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -60,6 +61,11 @@ class OscSocket:
 
     def send_raw(self, datagram: bytes) -> None:
         self._socket.sendto(datagram, self._engine)
+
+    def read_away(self) -> None:
+        """Forget what has come."""
+        while select.select([self._socket], [], [], 0)[0]:
+            self._socket.recv(65536)
 
     def receive(self, wanted: Callable[[tuple[Any, ...]], bool]) -> tuple[Any, ...]:
         """The next message like that; those before it are in `got`, too. Fails if none comes."""
