@@ -150,7 +150,12 @@ class Recording:
         self._kept = b""
 
     def frames(self) -> int:
-        return len(self._read()) // (4 * self._channels)
+        size = self._path.stat().st_size if self._path.exists() else len(self._kept)
+        return size // (4 * self._channels)
+
+    def mapped(self) -> NDArray[np.float32]:
+        """As `samples`, but left on disk: for long ones. Only while the recorder runs."""
+        return np.memmap(self._path, np.float32, "r", shape=(self.frames(), self._channels))
 
     def samples(self) -> NDArray[np.float32]:
         """[frames, channels]."""

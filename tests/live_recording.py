@@ -62,11 +62,13 @@ class Swap:
     frame: int
     material: str
     bar: int  # from 0
-    gain_db: float
+    gain_db: float = 0.0
+    first_frame: int = 0  # of a preview, in the loop
+    frames: int = 0  # of a preview, when it began
 
 
 NOWHERE = Move(0, False, 0, TempoMap(parse_tempo("120"), Meter(), RATE), 1)
-NOTHING = Swap(0, "", 0, 0.0)
+NOTHING = Swap(0, "", 0)
 
 
 class Story:
@@ -84,7 +86,8 @@ class Story:
                 tempo = TempoMap(parse_tempo(str(fields["tempo"])), Meter.parse(fields["meter"]), RATE)
                 self.moves.append(Move(fields["frame"], fields["on"], fields["place"], tempo, fields["bars"]))
             elif notice.event == "swap":
-                swap = Swap(fields["frame"], fields["material"], fields["bar"] - 1, fields["gain"])
+                part = (fields[name] for name in ("gain", "first", "frames"))
+                swap = Swap(fields["frame"], fields["material"], fields["bar"] - 1, *part)
                 self.swaps[Role(fields["track"])].append(swap)
 
     @property
@@ -127,7 +130,8 @@ class Model:
         self._story = story
         self._session = session
         self._takes: dict[str, Take] = {take.id: take for role in Role for take in session.takes(role)}
-        self._loop = lru_cache(32)(self._make_loop)
+        self._whole = lru_cache(32)(self._make_whole)
+        self._preview = lru_cache(16)(self._make_preview)
         self._rise = (0.5 - 0.5 * np.cos(np.pi * (np.arange(FADE) + 0.5) / FADE))[:, None]
 
     def track(self, role: Role, first: int, end: int) -> Sound:
@@ -180,23 +184,24 @@ class Model:
         move, swap = self._story.move_at(line), _latest(self._story.swaps[role], line)
         if not move.on or not swap.material:
             return np.zeros((end - first, 2))
-        partial_bar, gain_db = (swap.bar, swap.gain_db) if swap.material.endswith("~") else (None, 0.0)
-        samples: Sound = self._loop(swap.material, move.tempo, move.bars, partial_bar, gain_db)[
-            move.places(first, end)
-        ].astype(np.float64)
-        return samples
+        places = move.places(first, end)
+        if not swap.material.endswith("~"):
+            return np.asarray(self._whole(swap.material, move.tempo)[places], np.float64)
+        loop = self._preview(swap.material, move.tempo, move.bars, swap.gain_db, swap.first_frame)
+        sound = np.asarray(loop[places], np.float64)
+        if first < line:  # the run-up to its beginning, of which there is what there was by then
+            sound[(places - swap.first_frame) % move.length >= swap.frames] = 0
+        return sound
 
-    def _make_loop(self, material: str, tempo: TempoMap, bars: int, bar: int | None, gain_db: float) -> Recorded:
+    def _make_whole(self, material: str, tempo: TempoMap) -> Recorded:
+        return self._session.rendition(self._takes[material], tempo).astype(np.float32)
+
+    def _make_preview(self, material: str, tempo: TempoMap, bars: int, gain_db: float, first_frame: int) -> Recorded:
+        """All around the loop from its first bar on: however often it was extended, it is the beginning of this."""
         take = self._takes[material.removesuffix("~")]
-        if bar is None:
-            whole = self._session.rendition(take, tempo).astype(np.float32)
-            assert len(whole) == tempo.frames(bars), (material, len(whole))
-            return whole
-        loop = np.zeros((tempo.frames(bars), 2), np.float32)
-        loop[tempo.bar_sample(bar) : tempo.bar_sample(bar + 1)] = preview(
-            take.score, recipe_at(take.recipe, tempo), take.sound, bar, gain_db
-        )
-        return loop
+        bar = next(bar for bar in range(bars) if tempo.bar_sample(bar) == first_frame)
+        sound = preview(take.score, recipe_at(take.recipe, tempo), take.sound, bar, gain_db, bars)
+        return np.roll(sound, first_frame, axis=0)
 
 
 @dataclass(frozen=True)

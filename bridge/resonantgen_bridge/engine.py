@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Protocol, TextIO
 
-from resonantgen.errors import ResonantGenError
+from resonantgen.errors import ResonantGenError, StorageError
 from resonantgen.music.notes import Note, Role
 from resonantgen.realtime.heard import (
     BarLine,
@@ -30,6 +31,7 @@ from resonantgen.realtime.heard import (
     Stopped,
     Swapped,
 )
+from resonantgen.realtime.lines import Region
 from resonantgen.realtime.output import OutputStatus
 from resonantgen.realtime.player import Player, RingLike
 from resonantgen.realtime.ring import DeviceState
@@ -47,6 +49,8 @@ from resonantgen_bridge.protocol import COMMAND
 
 HEARTBEAT_SECONDS = 1.0
 CHECKS_PER_HEARTBEAT = 5
+
+_log = logging.getLogger(__name__)
 
 
 class NotesOut(Protocol):
@@ -194,10 +198,20 @@ class LiveEngine:
         self._number += 1
         arguments = {name: value for name, value in call.arguments.items() if value is not None}
         self._hub.tell("applied", number=self._number, command=call.command, arguments=arguments)
-        if self._journal is not None:
-            line = {"number": self._number, "command": call.command, "arguments": arguments}
+        self._write_journal({"number": self._number, "command": call.command, "arguments": arguments})
+
+    def _write_journal(self, line: Mapping[str, Value]) -> None:
+        """What the line tells of has been done, so a full disk is no error of the command's."""
+        if self._journal is None:
+            return
+        try:
             self._journal.write(json.dumps(line) + "\n")
             self._journal.flush()
+        except OSError as error:
+            self._journal = None
+            self.complain(
+                StorageError(f"The journal ends here: {error.strerror or error}. Make room, and serve again.")
+            )
 
     # -- what the player reports --------------------------------------------------------------------------------------
 
@@ -227,21 +241,32 @@ class LiveEngine:
                 for role, level in event.levels.items():
                     tell("level", track=role.value, peak=level.peak_db, rms=level.rms_db)
             case Swapped():
-                track, bar = event.role.value, event.bar + 1
-                tell("swap", track=track, material=event.name, bar=bar, frame=event.frame, gain=event.gain_db)
+                self._tell_swap(event)
             case Moved():
                 self._tell_transport(event)
             case BarLine():
-                self._passes += event.bar == 0
-                self._regenerate_at(self._passes * self._hub.state["bars"] + event.bar)
+                self._count_bar(event.bar)
             case Stopped():
-                self._hub.update({"play": self._player.position().playing})
+                self._hub.update({"play": self._player.asked_to_play})
             case Problem():
                 tell("problem", code="EngineError", message=event.message)
             case _:
                 pass
 
+    def _tell_swap(self, event: Swapped) -> None:
+        self._hub.tell(
+            "swap",
+            track=event.role.value,
+            material=event.name,
+            bar=event.bar + 1,
+            frame=event.frame,
+            gain=event.gain_db,
+            first=event.first_frame,
+            frames=event.frames,
+        )
+
     def _tell_transport(self, event: Moved) -> None:
+        self._hub.update({"play": self._player.asked_to_play})
         tempo = event.grid.tempo
         self._hub.tell(
             "transport",
@@ -253,11 +278,18 @@ class LiveEngine:
             bars=event.grid.bars,
         )
 
-    def _regenerate_at(self, bar: int) -> None:
-        """Auto mode: in the last of every so many bars, so that the new tracks begin on the next bar line."""
-        every = self._hub.state["auto"]
+    def _count_bar(self, bar: int) -> None:
+        """Auto mode: in the last of every so many bars, so that the new tracks begin on the next bar line.
+
+        Counted are those of the loop, or of what is played of it, so that they begin with it where the numbers fit.
+        """
+        state = self._hub.state
+        first, end = Region(True, state["loop/first"] - 1, state["loop/bars"]).span(state["bars"])
+        self._passes += bar == first
+        played = self._passes * (end - first) + bar - first
+        every = state["auto"]
         free = self._session.playing.keys() - self._session.locked
-        if every and (bar + 1) % every == 0 and free and not self._queue.busy:
+        if every and (played + 1) % every == 0 and free and not self._queue.busy:
             task = self._loop.create_task(self._regenerate())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -275,9 +307,9 @@ class LiveEngine:
         while True:
             for _ in range(CHECKS_PER_HEARTBEAT):
                 await asyncio.sleep(HEARTBEAT_SECONDS / CHECKS_PER_HEARTBEAT)
-                self._check_output()
+                _checked(self._check_output)
             for check in self.checks:
-                check()
+                _checked(check)
             self._hub.tell("heartbeat", seconds=time.monotonic() - self._started)
 
     def _check_output(self) -> None:
@@ -309,6 +341,14 @@ class LiveEngine:
             "generation": self._worker.times.document(),
             "applied": self._number,
         }
+
+
+def _checked(check: Callable[[], object]) -> None:
+    """Nothing that a check meets may end the heartbeat: without it no audio process would be started again."""
+    try:
+        check()
+    except Exception:
+        _log.exception("A check failed")
 
 
 def audio_text(status: OutputStatus) -> str:

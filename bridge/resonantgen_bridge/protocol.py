@@ -345,6 +345,8 @@ EVENTS: tuple[Event, ...] = (
             Field("bar", Kind.INT, "bar of the loop"),
             Field("frame", Kind.INT, "of the output stream, from 0", unit="frames"),
             Field("gain", Kind.FLOAT, 'with a "~": from the level of the instrument to what is heard', unit="dB"),
+            Field("first", Kind.INT, 'with a "~": the frame of the loop that it begins with', unit="frames"),
+            Field("frames", Kind.INT, 'with a "~": how much of it there is so far', unit="frames"),
         ),
     ),
     Event(

@@ -435,14 +435,15 @@ def test_the_player_is_heard_by_those_who_listen(tmp_path: Path) -> None:
     async def test(one: Live) -> None:
         for event in (
             Beat(1, 2, 100),
-            Swapped(Role.BASS, "bass-2~", 3, 4800, -7.5),
+            Swapped(Role.BASS, "bass-2~", 3, 4800, -7.5, 2400, 7200),
             Moved(True, 96_000, 9600, Grid(TempoMap(Fraction("97.5"), Meter(7, 8), 48_000), 4)),
             Levels({role: Level(1.0, 0.1) for role in Role}, 0),
             Problem("It broke.", 0),
         ):
             one.engine._heard(event)
         assert one.heard("beat") == [{"bar": 2, "beat": 3}]
-        swap = {"track": "bass", "material": "bass-2~", "bar": 4, "frame": 4800, "gain": -7.5}
+        swap = {"track": "bass", "material": "bass-2~", "bar": 4, "frame": 4800}
+        swap |= {"gain": -7.5, "first": 2400, "frames": 7200}
         assert one.heard("swap") == [swap]
         move = {"on": True, "frame": 9600, "place": 96_000, "tempo": 97.5, "meter": "7/8", "bars": 4}
         assert one.heard("transport")[-1] == move

@@ -117,7 +117,7 @@ def test_every_sample_is_what_was_told_and_stored(tmp_path: Path) -> None:
     played = play(tmp_path / "live.rg", act)
     assert played.errors == [] and played.story.problems == []
     assert played.telemetry["underruns"] == 0, played.telemetry
-    assert len(played.story.swaps_heard()) >= 15
+    assert len(played.story.swaps_heard()) >= 8
     assert [move.on for move in played.story.moves].count(True) >= 3  # play, tempo, play
     assert set(played.story.samples_off()) == {0}
     comparison = played.compared(tmp_path / "live.rg")

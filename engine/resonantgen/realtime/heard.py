@@ -24,7 +24,10 @@ class Swapped:
     name: str
     bar: int
     frame: int
-    gain_db: float = 0.0  # as its `Material` has it
+    # Of a partial material, as it is when it begins; it may be extended unheard.
+    gain_db: float = 0.0
+    first_frame: int = 0  # of the loop
+    frames: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from resonantgen.realtime.deck import NO_TRACKS, ROLES, Deck, Passage
+from resonantgen.music.notes import Role
+from resonantgen.realtime.deck import NO_TRACKS, ROLES, Deck, Passage, Voice
 from resonantgen.realtime.heard import BarLine, Beat, Heard, Moved, NotesOff, Stopped, Swapped
 from resonantgen.realtime.lines import Region
 from resonantgen.realtime.waiting import Arrangement, Waiting
@@ -267,5 +268,11 @@ class Transport:
         bar = after.lines.bar_at(after.frame)
         for role, old, new in zip(ROLES, before.voices, after.voices, strict=True):
             if old is not new:
-                name, gain_db = ("", 0.0) if new is None else (new.material.name, new.material.gain_db)
-                self._tell(Swapped(role, name, bar, self.frame, gain_db))
+                self._tell(_swapped(role, new, bar, self.frame))
+
+
+def _swapped(role: Role, voice: Voice | None, bar: int, frame: int) -> Swapped:
+    if voice is None or not voice.material.partial:
+        return Swapped(role, "" if voice is None else voice.material.name, bar, frame)
+    part = voice.material
+    return Swapped(role, part.name, bar, frame, part.gain_db, part.first_frame, len(part.samples))
