@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TextIO
 
 from resonantgen.errors import DeviceError, ResonantGenError, StorageError
@@ -140,8 +140,11 @@ def _journal(options: ServeOptions) -> Iterator[TextIO | None]:
         raise StorageError(
             f"{options.journal} cannot be written: {error.strerror}. Choose another --journal."
         ) from None
-    with file:
+    try:
         yield file
+    finally:
+        with suppress(OSError):  # what a full disk did not take has been complained of
+            file.close()
 
 
 def _device_and_rate(options: ServeOptions, session: Session, channels: int, on_line: OnLine) -> tuple[str | None, int]:

@@ -76,6 +76,7 @@ class Player:
         self._limited = not stems
         self._stream: MixStream | None = None  # None: not begun
         self._standing = self._transport.standing
+        self._asked_to_play = False
         self._reported = ""
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -108,7 +109,8 @@ class Player:
 
     def play(self, on: bool) -> None:
         """Play, or stop where it is."""
-        self._wishes.append(partial(self._transport.play, on))
+        self._asked_to_play = on
+        self._wishes.append(partial(self._play, on))
 
     def seek(self, bar0: int, ticks_in_bar: int = 0) -> None:
         """Go to a place in the loop; modulo its length."""
@@ -127,6 +129,11 @@ class Player:
         Differences below 8 ms are left alone. Nothing happens while nothing plays or the ring does not know its times.
         """
         self._wishes.append(partial(self._align, quarters, at_seconds))
+
+    @property
+    def asked_to_play(self) -> bool:
+        """Whether it plays or soon will: what was asked last, unless it has come to the end of what is played once."""
+        return self._asked_to_play
 
     def position(self) -> Position:
         """Where the mix is."""
@@ -157,6 +164,7 @@ class Player:
     def _mix(self, frames: int) -> Frames:
         for _ in range(len(self._wishes)):  # those that come meanwhile can wait: a flood must not hold up the sound
             self._wishes.popleft()()
+        to_play = self._transport.standing.waiting_to_play
         count = frames
         if self._limited and self._stream is None:
             self._stream = MixStream(self._sample_rate)
@@ -168,6 +176,8 @@ class Player:
             self._mixer.add(passage, out[done : done + passage.frames])
             done += passage.frames
         self._standing = self._transport.standing
+        if to_play and not self._standing.waiting_to_play:
+            self._asked_to_play = False  # it came to the end
         if self._stream is not None:
             out = self._stream.render([out])[count - frames :]
         return out.astype(np.float32)
@@ -175,6 +185,10 @@ class Player:
     def _deliver(self) -> None:
         while self._told:
             self._listener(self._told.popleft())
+
+    def _play(self, on: bool) -> None:
+        self._transport.play(on)
+        self._asked_to_play = on  # once more: it may have come to the end since it was asked
 
     def _align(self, quarters: float, at_seconds: float) -> None:
         frame = self._ring.written_frames
