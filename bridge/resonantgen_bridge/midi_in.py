@@ -123,6 +123,8 @@ class MidiIn:
             message = mido.Message.from_bytes(data)
         except (ValueError, TypeError, IndexError):
             return  # no MIDI
+        if len(data) != len(message):
+            return  # mido reads a song position with bytes behind it, too
         match message.type:
             case "note_on" if message.velocity > 0:
                 self._message(Source.NOTE, message.note, message.channel + 1, message.velocity)
