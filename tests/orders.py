@@ -43,7 +43,11 @@ class Ear:
 
     @property
     def partial(self) -> dict[Role, Ready]:
-        return {ready.role: ready for ready in self.ready if ready.material.partial}
+        """The first of each track."""
+        return {ready.role: ready for ready in reversed(self.ready) if ready.material.partial}
+
+    def partials(self, role: Role) -> list[Ready]:
+        return [ready for ready in self.ready if ready.material.partial and ready.role is role]
 
     @property
     def whole(self) -> dict[Role, Ready]:

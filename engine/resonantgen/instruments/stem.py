@@ -91,7 +91,7 @@ class StemStream:
         bar = self._bar
         self._bar += 1
         events = sorted((note_event(note, self.tempo) for note in notes), key=lambda event: (event.frame, event.pitch))
-        return self._render(events, self.tempo.bar_sample(bar + 1) - self.tempo.bar_sample(bar))
+        return self.render(events, self.tempo.bar_sample(bar + 1) - self.tempo.bar_sample(bar))
 
     def tail(self) -> Samples:
         """What sounds after the last bar, until it is silent (or fades, after 8 s), [frames, 2]."""
@@ -100,7 +100,7 @@ class StemStream:
         blocks: list[Samples] = []
         frames, silent_frames = 0, 0
         while frames < longest and silent_frames <= self._chain.gap_frames:
-            blocks.append(self._render([], step))
+            blocks.append(self.render([], step))
             frames += step
             silent_frames = silent_frames + step if np.abs(blocks[-1]).max() < SILENT_LEVEL else 0
         tail = np.concatenate(blocks)
@@ -108,7 +108,8 @@ class StemStream:
         tail[-fade:] *= np.linspace(1.0, 0.0, fade)[:, None]
         return tail
 
-    def _render(self, events: Sequence[NoteEvent], frames: int) -> Samples:
+    def render(self, events: Sequence[NoteEvent], frames: int) -> Samples:
+        """The next frames, [frames, 2], with the notes that start in them: for those who do not go by bars."""
         return self._chain.render(self._chain_state, self._instrument.render(self._instrument_state, events, frames))
 
 

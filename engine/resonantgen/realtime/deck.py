@@ -36,6 +36,16 @@ class Voice:
         notes = [(sample_at(note.start_ticks), sample_at(note.end_ticks)) for note in material.notes]
         return cls(material, lines, tuple(start for start, _ in notes), tuple(end - start for start, end in notes))
 
+    def with_more(self, material: Material) -> Voice:
+        """With a material that extends its own."""
+        return replace(self, material=material)
+
+    def goes_on_as(self, new: Voice | None) -> bool:
+        """Whether nobody hears when the new one takes over."""
+        return new is not None and (
+            new is self or (new.lines.grid == self.lines.grid and new.material.extends(self.material))
+        )
+
     def covers(self, bar: int) -> bool:
         """Whether it has all of a bar's sound."""
         start, end = self.lines.bars[bar], self.lines.bars[bar + 1]
@@ -77,6 +87,10 @@ class Track:
             return Track()
         voice = next((each for each in self.voices if each.material is voice.material), voice)
         return Track(self.whole, voice) if voice.material.partial else Track(voice)
+
+    def has_begun(self, voice: Voice) -> bool:
+        """Whether it has that already, or less of the same."""
+        return any(each.goes_on_as(voice) for each in self.voices)
 
     @property
     def voices(self) -> tuple[Voice, ...]:

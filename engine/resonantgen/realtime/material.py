@@ -22,7 +22,7 @@ class Material:
     """A track's sound for a whole loop, or for some bars of it while the rest is still being rendered.
 
     `samples` are frames `first_frame` to `first_frame + len(samples)` of the loop. Outside of them there is nothing to
-    play: before that, the player falls back to what the track played.
+    play: before that, the player falls back to what the track played, or goes on with one that `extends` this one.
 
     What a partial one has before the first bar that it covers is a run-up, heard only while it is faded in;
     `first_frame` is negative where that lies before the loop's start.
@@ -34,6 +34,15 @@ class Material:
     first_frame: int = 0
     partial: bool = False
     gain_db: float = 0.0  # of a partial one, from its stem's level: `preview.preview` with it gives the same samples
+    stream: int = 0  # of a partial one: a longer one with the same number begins with the same samples; 0 is none
+
+    def extends(self, other: Material) -> bool:
+        """Whether it is another one with more of it at the end."""
+        return (
+            0 != self.stream == other.stream
+            and (self.name, self.first_frame) == (other.name, other.first_frame)
+            and len(self.samples) >= len(other.samples)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -246,7 +246,7 @@ class Transport:
         together = run_up.continues(deck)
         pairs = [(deck.sounding(i), run_up.sounding(i)) for i in range(len(ROLES))]
         self._deck = run_up
-        self._fading = tuple(old is not new or (old is not None and not together) for old, new in pairs)
+        self._fading = tuple(not _goes_on(old, new) or (old is not None and not together) for old, new in pairs)
         if together and not any(self._fading):
             return
         self._leaving, self._faded = deck, 0
@@ -267,8 +267,13 @@ class Transport:
     def _tell_swaps(self, before: Deck, after: Deck) -> None:
         bar = after.lines.bar_at(after.frame)
         for role, old, new in zip(ROLES, before.voices, after.voices, strict=True):
-            if old is not new:
+            if not _goes_on(old, new):
                 self._tell(_swapped(role, new, bar, self.frame))
+
+
+def _goes_on(old: Voice | None, new: Voice | None) -> bool:
+    """Whether nobody hears when one takes over from the other."""
+    return new is None if old is None else old.goes_on_as(new)
 
 
 def _swapped(role: Role, voice: Voice | None, bar: int, frame: int) -> Swapped:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from resonantgen.realtime.deck import NO_TRACKS, ROLES, Deck, Tracks, Voice
 from resonantgen.realtime.lines import Lines, lines_of
-from resonantgen.realtime.material import Change
+from resonantgen.realtime.material import Change, Material
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,15 +22,19 @@ class Arrangement:
         """Takes some milliseconds, but for what plays already: for callers, not for the player's thread."""
         lines = lines_of(change.grid)
         tracks = playing.tracks if playing is not None and playing.lines.grid == change.grid else ()
-        ready = {voice.material: voice for track in tracks for voice in track.voices}
+        ready = [voice for track in tracks for voice in track.voices]
         voices = {
-            ROLES.index(role): None if material is None else ready.get(material) or Voice.of(material, lines)
+            ROLES.index(role): None if material is None else _voice_of(material, lines, ready)
             for role, material in change.materials.items()
         }
         return cls(lines, voices)
 
     def covers(self, bar: int) -> bool:
         return all(voice is None or voice.covers(bar) for voice in self.voices.values())
+
+    def can_begin(self, bar: int, tracks: Tracks) -> bool:
+        """Whether tracks can go on with it from a bar on. What they have begun already has no first bar to wait for."""
+        return all(voice is None or voice.covers(bar) or tracks[i].has_begun(voice) for i, voice in self.voices.items())
 
     def without(self, indices: Mapping[int, object]) -> Arrangement:
         return Arrangement(self.lines, {i: voice for i, voice in self.voices.items() if i not in indices})
@@ -64,8 +68,9 @@ class Waiting:
                 return new, _after(NO_TRACKS, waiting), bar % new.bar_count
             self._arrangements = waiting
             return lines, tracks, bar
-        self._arrangements = [arrangement for arrangement in waiting if not arrangement.covers(bar)]
-        return lines, _after(tracks, [arrangement for arrangement in waiting if arrangement.covers(bar)]), bar
+        beginning = [arrangement for arrangement in waiting if arrangement.can_begin(bar, tracks)]
+        self._arrangements = [arrangement for arrangement in waiting if arrangement not in beginning]
+        return lines, _after(tracks, beginning), bar
 
     def take_all(self, deck: Deck | None) -> Deck | None:
         """The deck, which does not play, with everything that waits; in another grid at the start of its bar."""
@@ -79,6 +84,16 @@ class Waiting:
             return Deck.at(lines, _after(deck.tracks, waiting), deck.frame, False)
         frame = lines.bars[deck.lines.bar_at(deck.frame) % lines.bar_count]
         return Deck.at(lines, _after(NO_TRACKS, waiting), frame, False)
+
+
+def _voice_of(material: Material, lines: Lines, ready: list[Voice]) -> Voice:
+    """Looks no note up again that a voice has looked up."""
+    for voice in ready:
+        if voice.material is material:
+            return voice
+        if material.extends(voice.material):
+            return voice.with_more(material)
+    return Voice.of(material, lines)
 
 
 def _after(tracks: Tracks, arrangements: list[Arrangement]) -> Tracks:

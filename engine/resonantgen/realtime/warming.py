@@ -17,12 +17,12 @@ from resonantgen.generators.registry import get_generator, summarise
 from resonantgen.generators.style import load_style, style_ids
 from resonantgen.instruments.base import Samples, Sound
 from resonantgen.instruments.catalog import catalog
+from resonantgen.instruments.limiter import Limiter
 from resonantgen.instruments.stem import StemStream, at_loudness
 from resonantgen.instruments.wav import write_wav
 from resonantgen.music.notes import DrumPiece, Note, Role
 from resonantgen.music.time import Meter, TempoMap
 from resonantgen.prompt import understand
-from resonantgen.realtime.preview import finished
 
 WORDS = "somewhat velvety techno"  # a word that no lexicon has: text embeddings are asked, and so loaded
 STYLE = "house"
@@ -43,7 +43,8 @@ def typical() -> Iterator[None]:
         samples = _sound_of(role, style.instruments_for(role)[0])
         yield
         write_wav(BytesIO(), at_loudness(samples, SHORT.sample_rate, LOUD_LUFS).samples, SHORT.sample_rate)
-        finished(samples, SHORT.sample_rate, 0.0)
+        limiter = Limiter(SHORT.sample_rate)
+        limiter.render(limiter.start(), samples)
         yield
 
 

@@ -57,7 +57,7 @@ Launch: TypeAlias = Callable[[], Peer]  # starts a process, here or elsewhere; c
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ready:
-    """A track's new sound has come: a partial one first, then the whole."""
+    """A track's new sound has come: a partial one first, then longer ones if the whole takes long, then the whole."""
 
     role: Role
     material: Material
@@ -163,8 +163,9 @@ class Worker:
         """Make an order's takes: them, whole, and the bytes of their WAV files.
 
         The listener is told how far it is and given what can be played: for each track its preview bar (counted from 0;
-        a function is asked when the work begins), then all of it, at `tempo`, which is what plays. Cancelling stops the
-        work at the next bar. Raises ResonantGenError, WorkerLost.
+        a function is asked when the work begins), then so many bars that they last until all of it is there, then all
+        of it, at `tempo`, which is what plays. Cancelling stops the work at the next bar. Raises ResonantGenError,
+        WorkerLost.
         """
         bar = preview_bar if isinstance(preview_bar, int) else 0
         message = Make(next(self._ids), order, bar, tempo)
@@ -173,7 +174,8 @@ class Worker:
         return [(take, files[take.audio_sha256]) for take in done.takes]
 
     async def render(self, takes: Sequence[Take], grid: Grid, first_bar: int, listener: Listener) -> None:
-        """Render takes again from their notes, at the grid's tempo and rate: bar `first_bar` of each, then each whole.
+        """Render takes again from their notes, at the grid's tempo and rate: bar `first_bar` of each, then as many more
+        as it takes to render them, then each whole.
 
         Raises ResonantGenError, WorkerLost.
         """
@@ -364,7 +366,8 @@ def _material(reply: Reply) -> Material | None:
         case Heard():
             name = f"{reply.take}~" if reply.partial else reply.take
             samples, gain_db = frames_of_bytes(reply.samples), reply.gain_db if reply.partial else 0.0
-            return Material(name, samples, reply.notes, reply.first_frame, reply.partial, gain_db)
+            stream = reply.id if reply.partial else 0
+            return Material(name, samples, reply.notes, reply.first_frame, reply.partial, gain_db, stream)
         case Recorded(plays=True):
             return Material(reply.take, frames_of_wav(reply.wav), reply.notes)
     return None

@@ -161,6 +161,11 @@ def _compose(
     return Score.of(notes, request.plan.length_ticks), studio.sound(recipe)
 
 
+def threads_for(frames: int) -> int:
+    """How many stems of so many frames are rendered side by side."""
+    return max(1, min(len(Role), os.cpu_count() or 1, FRAMES_AT_A_TIME // frames))
+
+
 @contextmanager
 def _workers(frames: int) -> Iterator[tuple[ThreadPoolExecutor, threading.Event]]:
     """Threads that render stems of so many frames, and what tells them to stop; the kernels run without Python's lock.
@@ -172,8 +177,7 @@ def _workers(frames: int) -> Iterator[tuple[ThreadPoolExecutor, threading.Event]
     import resonantgen.instruments.stem
     import resonantgen.instruments.wav  # noqa: F401
 
-    threads = max(1, min(len(Role), os.cpu_count() or 1, FRAMES_AT_A_TIME // frames))
-    workers = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="render")
+    workers = ThreadPoolExecutor(max_workers=threads_for(frames), thread_name_prefix="render")
     stop = threading.Event()
     try:
         yield workers, stop

@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -15,11 +17,11 @@ from resonantgen.generators.style import load_style
 from resonantgen.instruments.base import Sound
 from resonantgen.instruments.loudness import integrated_loudness
 from resonantgen.instruments.measure import true_peak_db
-from resonantgen.instruments.stem import render_stem
+from resonantgen.instruments.stem import StemStream, render_stem
 from resonantgen.music.notes import Note, Role, Score
-from resonantgen.realtime.making import Gains, MakingStudio, Post, Stopped, perform, warm_up
+from resonantgen.realtime.making import Experience, MakingStudio, Post, Stopped, perform, warm_up
 from resonantgen.realtime.messages import REPLY, GivenUp, Heard, Make, Message, Recorded, Warm
-from resonantgen.realtime.preview import LEAST_GAIN_DB, MOST_GAIN_DB, estimated_gain_db, preview, raw_bar
+from resonantgen.realtime.preview import LEAST_GAIN_DB, MOST_GAIN_DB, PreviewStream, preview
 from resonantgen.session.codec import pack, unpack
 from resonantgen.session.produce import make_takes
 from resonantgen.session.studio import Studio
@@ -57,7 +59,7 @@ def desk() -> Iterator[Desk]:
 
 def made(desk: Desk, bars: int = 2, seed: int = 1, style: str = "techno") -> list[Message]:
     order = small_order(style, bars=bars, seed=seed)
-    perform(desk, Make(7, order, 0, order.job.settings.tempo), Gains())
+    perform(desk, Make(7, order, 0, order.job.settings.tempo), Experience())
     return desk.sent
 
 
@@ -105,21 +107,21 @@ def test_a_stem_stops_at_the_bar_after_it_was_given_up() -> None:
     free = threading.Event()
     free.set()
     with pytest.raises(Stopped):
-        MakingStudio(check, {}, free).render(take.score, take.recipe, take.sound)
+        MakingStudio(check, Experience(), free).render(take.score, take.recipe, take.sound)
     assert bars_begun == 3
 
 
 def test_nothing_is_rendered_before_every_track_has_its_preview(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    heard_at_render: list[int] = []
+    heard_at_render: list[set[Role]] = []
     render = render_stem
 
     def noted(*args: Any) -> Any:
-        heard_at_render.append(sum(isinstance(message, Heard) for message in desk.sent))
+        heard_at_render.append({message.role for message in desk.sent if isinstance(message, Heard)})
         return render(*args)
 
     monkeypatch.setattr("resonantgen.instruments.stem.render_stem", noted)
     sent = made(desk)
-    assert heard_at_render == [4] * 4
+    assert heard_at_render == [set(Role)] * 4
     assert sum(isinstance(message, Recorded) for message in sent) == 4
 
 
@@ -139,13 +141,12 @@ def test_an_estimated_gain_comes_close_to_the_loudness_of_the_style() -> None:
     judged = set()
     for style in ("techno", "jazz", "ambient"):
         for take in drafts(style):
-            raw = raw_bar(take.score, take.recipe, take.sound, 1)
-            gain_db = estimated_gain_db(raw, take.recipe)
-            assert LEAST_GAIN_DB <= gain_db <= MOST_GAIN_DB
-            if gain_db in (LEAST_GAIN_DB, MOST_GAIN_DB) or not raw.any():
+            stream = PreviewStream(take.score, take.recipe, take.sound, 1)
+            samples = stream.next_bar()
+            assert stream.gain_db is not None and LEAST_GAIN_DB <= stream.gain_db <= MOST_GAIN_DB
+            if stream.gain_db in (LEAST_GAIN_DB, MOST_GAIN_DB) or not samples.any():
                 continue
             judged.add(take.role)
-            samples = preview(take.score, take.recipe, take.sound, 1, gain_db)
             loudness = integrated_loudness(samples.astype(np.float64), take.recipe.settings.sample_rate)
             assert abs(loudness - load_style(style).lufs_for(take.role)) < 2.0, (style, take.role)
     assert judged == set(Role)
@@ -171,7 +172,8 @@ def test_held_notes_sound_in_a_preview_of_a_later_bar() -> None:
 def test_silence_is_previewed_as_silence() -> None:
     take = drafts("house")[1]
     empty = Score.of([], take.score.length_ticks)
-    assert estimated_gain_db(raw_bar(empty, take.recipe, take.sound, 0), take.recipe) == 0.0
+    stream = PreviewStream(empty, take.recipe, take.sound, 0)
+    assert not stream.next_bar().any() and stream.gain_db == 0.0
     assert not preview(empty, take.recipe, take.sound, 0, 6.0).any()
 
 
@@ -181,3 +183,43 @@ def test_the_same_bar_gives_the_same_preview_and_another_gain_another_level() ->
         assert np.array_equal(first, preview(take.score, take.recipe, take.sound, 2, -20.0))
         louder = preview(take.score, take.recipe, take.sound, 2, -14.0)
         assert np.allclose(louder, first * 10 ** (6 / 20), atol=1e-6)
+
+
+def test_a_longer_preview_begins_with_the_shorter_one_and_goes_around_the_loop() -> None:
+    for take in drafts("techno"):
+        settings = replace(take.recipe.settings, tempo_bpm=Fraction("133.7"))  # bars of different lengths in frames
+        recipe = replace(take.recipe, settings=settings)
+        for gain_db in (-6.0, 20.0):  # unlimited and limited
+            longest = preview(take.score, recipe, take.sound, 3, gain_db, bars=6)
+            frames = 0
+            for bars in range(1, 6):
+                shorter = preview(take.score, recipe, take.sound, 3, gain_db, bars=bars)
+                assert np.array_equal(shorter, longest[: len(shorter)]), (take.role, bars)
+                frames += settings.tempo.bar_sample((2 + bars) % 4 + 1) - settings.tempo.bar_sample((2 + bars) % 4)
+                assert len(shorter) == frames
+            assert true_peak_db(longest.astype(np.float64)) <= -1.0
+
+
+def test_a_longer_preview_sounds_as_its_stem_does_bar_after_bar() -> None:
+    for take in drafts("house"):
+        settings = take.recipe.settings
+        stream = StemStream(
+            take.role, take.sound, settings.tempo, load_style(take.recipe.part.style).inserts_for(take.role)
+        )
+        ticks = settings.meter.bar_ticks
+        bars = [stream.next_bar(take.score.between(bar * ticks, (bar + 1) * ticks)) for bar in range(settings.bars)]
+        longer = preview(take.score, take.recipe, take.sound, 0, -30.0, bars=len(bars))
+        assert np.allclose(longer, np.concatenate(bars) * 10 ** (-30 / 20), atol=1e-6), take.role
+        assert len(longer) == settings.frames
+
+
+def test_bars_after_the_loops_end_have_the_notes_of_its_start() -> None:
+    recipe = drafts("house")[0].recipe
+    settings = recipe.settings
+    once = Score.of([Note(240, 60, 480, 90)], settings.length_ticks)
+    sound = Sound("warm_pad")
+    pad = replace(recipe, role=Role.HARMONY)
+    around = preview(once, pad, sound, 3, -20.0, bars=2)
+    line = settings.frames - settings.tempo.bar_sample(3)
+    onset = line + settings.tempo.sample_at(240)
+    assert not around[:onset].any() and around[onset : onset + 5000].any()

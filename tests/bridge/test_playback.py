@@ -1,0 +1,78 @@
+"""Playback: what the player is given while takes are rendered again, on a player that is stepped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+
+from engine.session.fakes import FakeStudio, words
+from playing import FADE, RATE, Stepped, around, material
+from previewing import Work
+from resonantgen.errors import ResonantGenError
+from resonantgen.music.notes import Role
+from resonantgen.realtime.heard import Swapped
+from resonantgen.realtime.material import Grid, Material
+from resonantgen.realtime.pace import SAFETY
+from resonantgen.realtime.worker import Ready, Worker
+from resonantgen.session.session import Session
+from resonantgen.session.values import Take
+from resonantgen_bridge.playback import Playback
+
+
+class ScriptedWorker:
+    """Renders noise, as slowly as is still expected; meanwhile the player is stepped."""
+
+    def __init__(self, stepped: Stepped) -> None:
+        self.stepped = stepped
+        self.wholes: dict[Role, Material] = {}
+
+    async def render(self, takes: Sequence[Take], grid: Grid, bar: int, listen: Callable[[Ready], None]) -> None:
+        begun_at = self.stepped.frame
+        self.wholes = {take.role: material(grid, 90 + i, take.id) for i, take in enumerate(takes)}
+        for at, role, each in Work(grid, self.wholes, SAFETY).run(bar):
+            self.stepped.step(max(begun_at + round(at * RATE) - self.stepped.frame, 0))
+            listen(Ready(role, each, 0.0))
+
+
+@pytest.mark.parametrize(("tempo", "meter", "bars"), [(390, "2/4", 24), (150, "4/4", 8)])
+def test_a_change_of_tempo_is_heard_at_a_bar_line_and_leaves_no_track_silent(
+    tmp_path: Path, tempo: int, meter: str, bars: int
+) -> None:
+    complaints: list[ResonantGenError] = []
+    stepped = Stepped(stems=True, seed=3)
+    worker = ScriptedWorker(stepped)
+
+    async def settled(playback: Playback) -> None:
+        playback.follow()
+        while playback._fetching is not None:
+            await asyncio.sleep(0.001)
+
+    async def scenario(session: Session) -> None:
+        playback = Playback(session, stepped.player, cast("Worker", worker), RATE, complaints.append)
+        await settled(playback)
+        stepped.player.play(True)
+        stepped.step(FADE + 5000)
+        session.set_tempo(str(tempo + 10))
+        await settled(playback)
+        stepped.step(2 * RATE)
+        await playback.close()
+
+    with Session.open_or_create(tmp_path / "project", FakeStudio()) as session:
+        session.generate(words(style="techno"), seed=7, tempo=tempo, meter=meter, bars=bars, sample_rate=RATE)
+        asyncio.run(scenario(session))
+        settings = session.settings
+    assert not complaints and settings is not None
+    swaps = [event for event in stepped.told(Swapped) if event.frame > FADE]
+    start = settings.tempo.bar_sample(swaps[0].bar)
+    assert {event.frame for event in swaps[:4]} == {swaps[0].frame}, "all tracks at one bar line"
+    sound = stepped.sound
+    for i, role in enumerate(Role):
+        track, new = sound[swaps[0].frame :, 2 * i : 2 * i + 2], worker.wholes[role]
+        assert np.array_equal(track, around(new.samples, start, len(track))), role
+        names = [event.name for event in swaps if event.role is role]
+        assert names == [f"{new.name}~", new.name]
