@@ -26,6 +26,7 @@ from resonantgen.session.session import Session
 from resonantgen.session.values import Result
 from resonantgen_bridge.calls import Call, Listener, Value
 from resonantgen_bridge.desk import Desk
+from resonantgen_bridge.exporting import export
 from resonantgen_bridge.generation import GenerationQueue, Request
 from resonantgen_bridge.hub import Hub
 from resonantgen_bridge.playback import Playback
@@ -65,6 +66,7 @@ class Commands:
         self._hub = hub
         self._session_changed = session_changed
         self._describe = describe
+        self._exporting = asyncio.Lock()  # one at a time, so that several leave the processor to others
         self.learner: Learner | None = None
 
     # -- music --------------------------------------------------------------------------------------------------------
@@ -198,9 +200,9 @@ class Commands:
         return {"binding": await self.learner.learn(action, seconds)}
 
     async def export(self, on_progress: Listener, folder: str) -> Outcome:
-        self._desk.save()
-        where = await asyncio.to_thread(_export, self._session.path, Path(folder))
-        return {"folder": str(where)}
+        async with self._exporting:
+            self._desk.save()
+            return {"folder": str(await export(self._session.path, Path(folder)))}
 
     def session(self) -> Outcome:
         from resonantgen.session.export import session_document
@@ -253,9 +255,3 @@ def outcome(result: Result) -> Outcome:
 
 def _tempo(tempo: float) -> Fraction:
     return Fraction(str(round(tempo, TEMPO_DECIMALS)))
-
-
-def _export(project: Path, folder: Path) -> Path:
-    """In a thread of its own, with a connection of its own."""
-    with Session.open(project, readonly=True) as session:
-        return session.export(folder)
