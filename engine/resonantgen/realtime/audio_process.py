@@ -151,6 +151,8 @@ class Stream:
         self._stream.close()
 
     def _callback(self, out: Any, frames: int, moments: Any, flags: Any) -> None:
+        if not self._calls:
+            _raise_priority()  # this thread is the sound server's, and not every one has seen to that
         try:
             block = np.frombuffer(out, np.float32).reshape(frames, self._channels)
             latency = moments.outputBufferDacTime - moments.currentTime
@@ -229,8 +231,10 @@ def _await_the_end(ended: threading.Event) -> None:
 
 
 def _raise_priority() -> None:
-    """Ask for scheduling ahead of ordinary processes; without the right to it, go on without."""
+    """Ask for scheduling of this thread ahead of ordinary ones; without the right to it, go on without."""
     try:
+        if os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR):
+            return
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
     except (OSError, AttributeError):
         with contextlib.suppress(OSError, AttributeError):
