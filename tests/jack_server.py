@@ -44,28 +44,29 @@ class JackServer:
     from a few, each with a lock for as long as the server is in use.
     """
 
-    def __init__(self, period: int = 512, rate: int = 48_000, channels: int = 2, waits: bool = True) -> None:
-        """`waits`: for slow clients, so that nothing is lost; such a server does not survive killed clients."""
+    def __init__(
+        self,
+        period: int = 512,
+        rate: int = 48_000,
+        channels: int = 2,
+        *,
+        waits: bool = True,
+        realtime: bool = False,
+    ) -> None:
+        """`waits`: for slow clients, so that nothing is lost; such a server does not survive killed clients.
+
+        `realtime`: it and its clients go before other processes, as on a musician's machine; needs the right to that.
+        """
         self.name, self._lock = _own_name()
         self.environment = {"JACK_DEFAULT_SERVER": self.name, "JACK_NO_START_SERVER": "1"}
         self._period, self._rate, self._channels, self._waits = period, rate, channels, waits
+        self._realtime = realtime
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the server, and return when clients can connect."""
-        command = [
-            "jackd",
-            "-r",
-            *(["-S"] if self._waits else []),
-            "-t",
-            "1000",
-            "-n",
-            self.name,
-            "-d",
-            "dummy",
-            "-r",
-            str(self._rate),
-        ]
+        command = ["jackd", "-R" if self._realtime else "-r", *(["-S"] if self._waits else []), "-t", "1000"]
+        command += ["-n", self.name, "-d", "dummy", "-r", str(self._rate)]
         command += ["-p", str(self._period), "-P", str(self._channels), "-C", "0"]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_until(f"jackd {self.name} answers", self._answers)
