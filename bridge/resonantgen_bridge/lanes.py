@@ -1,4 +1,4 @@
-"""Commands on behalf of what does not wait for answers (MIDI, Link): in order, with floods held back.
+"""Commands on behalf of what does not wait for answers (MIDI, Link, a DAW): in order, with floods held back.
 
 Everything here belongs to the engine's asyncio loop.
 """
@@ -6,6 +6,7 @@ Everything here belongs to the engine's asyncio loop.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Final, TypeAlias
@@ -18,6 +19,8 @@ MAX_WAITING: Final = 64  # calls of one lane; what comes on top of that is dropp
 Report: TypeAlias = Callable[[ResonantGenError], None]  # told of what went wrong; never raises
 MakeCall: TypeAlias = Callable[[], "Call | None"]  # asked when the turn has come; None: there is nothing to do
 
+_log = logging.getLogger(__name__)
+
 
 class Lanes:
     """One lane for each control that a person moves; in a lane, one call runs at a time."""
@@ -27,14 +30,18 @@ class Lanes:
         self._engine = engine
         self._client = client
         self._report = report
-        self._waiting: dict[Hashable, deque[MakeCall]] = {}
+        self._waiting: dict[Hashable, deque[tuple[MakeCall, Report]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def send(self, lane: Hashable, make: MakeCall, *, latest: bool) -> None:
-        """Execute it after what runs in that lane. `latest`: in place of what waits there."""
+    def send(self, lane: Hashable, make: MakeCall, *, latest: bool, refused: Report | None = None) -> None:
+        """Execute it after what runs in that lane. `latest`: in place of what waits there.
+
+        `refused` is told of what went wrong with it, in place of who is told otherwise.
+        """
+        sent = (make, refused or self._report)
         waiting = self._waiting.get(lane)
         if waiting is None:
-            self._waiting[lane] = deque([make])
+            self._waiting[lane] = deque([sent])
             task = asyncio.get_running_loop().create_task(self._run(lane))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -42,7 +49,7 @@ class Lanes:
         if latest:
             waiting.clear()
         if len(waiting) < MAX_WAITING:
-            waiting.append(make)
+            waiting.append(sent)
 
     async def close(self) -> None:
         """Give up what runs and waits."""
@@ -56,12 +63,15 @@ class Lanes:
         waiting = self._waiting[lane]
         try:
             while waiting:
+                make, report = waiting.popleft()
                 try:
-                    call = waiting.popleft()()
+                    call = make()
                     if call is not None:
                         await self._engine.execute(call, self._client)
                 except ResonantGenError as error:
-                    self._report(error)
+                    report(error)
+                except Exception:
+                    _log.exception("A command of %s failed", self._client)
         finally:
             self._waiting.pop(lane, None)
 

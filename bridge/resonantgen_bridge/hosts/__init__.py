@@ -10,12 +10,14 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any, cast
 
 from resonantgen.errors import AddressTaken, ResonantGenError
 from resonantgen.music.notes import Role
-from resonantgen_bridge.calls import Call, Engine, Notice
+from resonantgen_bridge.calls import Engine, Notice
+from resonantgen_bridge.lanes import Lanes, Report
 from resonantgen_bridge.options import Arm
 from resonantgen_bridge.osc_packets import Argument, Bundle, MalformedPacket, Message, encode_message, parse_packet
 from resonantgen_bridge.osc_subscribers import Address
@@ -54,8 +56,7 @@ class Follower:
         self._tempo_bpm: float | None = None
         self._playing: bool | None = None
         self._quarters: float | None = None
-        self._running: dict[str, asyncio.Task[None]] = {}
-        self._following: dict[str, Call] = {}  # what comes after what runs: the latest only
+        self._lanes = Lanes(engine, client, self._refused)
         self._settling: asyncio.TimerHandle | None = None
         self._unsubscribe: Callable[[], None] | None = None
 
@@ -68,11 +69,7 @@ class Follower:
             self._unsubscribe = None
         if self._settling is not None:
             self._settling.cancel()
-        self._following.clear()
-        tasks = list(self._running.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._lanes.close()
 
     # -- what the DAW reports -----------------------------------------------------------------------------------------
 
@@ -109,18 +106,18 @@ class Follower:
             return
         self._tempo_bpm = tempo_bpm
         if abs(tempo_bpm - float(self._engine.state.get("tempo", 0.0))) >= _TEMPO_STEP_BPM:
-            self._tell("tempo", "tempo", tempo=round(tempo_bpm, 3))
+            self._send("tempo", "tempo", {"tempo": round(tempo_bpm, 3)})
 
     def playing(self, on: bool) -> None:
         """It plays or stands. That it stands when it is met first stops nothing."""
         first, changed = self._playing is None, self._playing != on
         self._playing = on
         if changed and (on or not first) and bool(self._engine.state.get("play")) != on:
-            self._tell("transport", "play", on=on)
+            self._send("transport", "play", {"on": on})
 
     def position(self, quarters: float, at_seconds: float) -> None:
         """Its song position, in quarter notes from its beginning, at a time of `time.monotonic`."""
-        if quarters != self._quarters:
+        if quarters != self._quarters and math.isfinite(quarters):
             self._quarters = quarters
             self._engine.align(quarters, at_seconds)
 
@@ -150,7 +147,7 @@ class Follower:
             if wanted != self._wanted.get(role.value, False):
                 self._wanted[role.value] = wanted
                 self._unlockable.discard(role.value)
-                self._tell(f"lock {role.value}", "lock", track=role.value, locked=wanted)
+                self._lock(role.value, wanted)
 
     def _noticed(self, notice: Notice) -> None:
         if notice.event != "changed":
@@ -158,33 +155,24 @@ class Follower:
         for role in sorted(self._unlockable):
             if notice.fields["state"].get(f"track/{role}/take"):
                 self._unlockable.discard(role)
-                self._tell(f"lock {role}", "lock", track=role, locked=True)
+                self._lock(role, True)
 
-    def _tell(self, key: str, command: str, **arguments: Any) -> None:
-        """Do a command; while another of its kind runs, the latest waits."""
-        try:
-            call = parse_call(command, arguments)
-        except ResonantGenError as error:
-            _log.warning("%s: %s", self._client, error)
-            return
-        if key in self._running:
-            self._following[key] = call
-        else:
-            self._running[key] = asyncio.get_running_loop().create_task(self._run(key, call))
+    def _lock(self, role: str, locked: bool) -> None:
+        refused = partial(self._lock_refused, role) if locked else None
+        self._send(f"lock {role}", "lock", {"track": role, "locked": locked}, refused)
 
-    async def _run(self, key: str, call: Call) -> None:
-        try:
-            await self._engine.execute(call, self._client)
-        except ResonantGenError as error:
-            if call.command == "lock" and call.arguments["locked"] and self._wanted.get(call.arguments["track"]):
-                self._unlockable.add(call.arguments["track"])
-            _log.info("%s: %s", self._client, error)
-        except Exception:
-            _log.exception("%s: %s failed", self._client, call.command)
-        finally:
-            del self._running[key]
-        if (following := self._following.pop(key, None)) is not None:
-            self._running[key] = asyncio.get_running_loop().create_task(self._run(key, following))
+    def _lock_refused(self, role: str, error: ResonantGenError) -> None:
+        if self._wanted.get(role):
+            self._unlockable.add(role)
+        self._refused(error)
+
+    def _refused(self, error: ResonantGenError) -> None:
+        """A DAW is not told; it repeats itself, so nobody else is, either."""
+        _log.info("%s: %s", self._client, error)
+
+    def _send(self, lane: str, command: str, arguments: Mapping[str, Any], refused: Report | None = None) -> None:
+        """Do a command; while another of its lane runs, the latest waits."""
+        self._lanes.send(lane, partial(parse_call, command, arguments), latest=True, refused=refused)
 
 
 class HostPort(asyncio.DatagramProtocol):
