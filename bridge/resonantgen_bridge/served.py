@@ -71,7 +71,7 @@ def withdraw(project: Path) -> None:
 def find_served(project: Path, timeout_seconds: float = PING_SECONDS) -> Served | None:
     """The engine that serves the project, if it answers."""
     served = _read(project / ENGINE_FILE)
-    if served is None or not _alive(served.pid):
+    if served is None or not _alive(served.pid) or not _may_be_ours(served):
         return None
     try:
         with connect(served.zmq, keys_folder(served), timeout_seconds) as client:
@@ -112,6 +112,20 @@ def connect(address: str, keys: Path | None = None, timeout_seconds: float | Non
 
 def keys_folder(served: Served) -> Path | None:
     return Path(served.public_key).parent if served.public_key else None
+
+
+def _may_be_ours(served: Served) -> bool:
+    """Whether an engine could have written it: without keys, engines listen on this machine only.
+
+    A project from somebody else may hold any file: no command goes to where that points.
+    """
+    from resonantgen_bridge.addresses import is_loopback  # imported here: it loads the protocol
+
+    try:
+        host = urlsplit(served.zmq).hostname or ""
+    except ValueError:
+        return False
+    return bool(served.public_key) or is_loopback(host)
 
 
 def _from_here(address: str) -> str:

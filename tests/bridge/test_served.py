@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from bridge_fakes import FakeEngine
+from resonantgen.errors import EngineNotRunning
+from resonantgen_bridge import served
 from resonantgen_bridge.keys import new_keys
 from resonantgen_bridge.served import (
     ENGINE_FILE,
@@ -42,6 +44,23 @@ def project(tmp_path: Path) -> Path:
 def somebody(project: Path, pid: int | None = None, port: int = 5570) -> Served:
     address = f"tcp://127.0.0.1:{port}"
     return Served(str(project), os.getpid() if pid is None else pid, address, "tcp://127.0.0.1:5571", "127.0.0.1:9010")
+
+
+def test_a_file_that_points_to_another_machine_is_not_believed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def connect(address: str, *_: object) -> None:
+        asked.append(address)
+        raise EngineNotRunning("nobody")
+
+    monkeypatch.setattr(served, "connect", connect)
+    for address in ("tcp://192.0.2.7:5570", "tcp://[2001:db8::7]:5570", "tcp://evil.example:5570", "nonsense"):
+        announce(project, replace(somebody(project), zmq=address))
+        assert find_served(project) is None
+    assert asked == []
+    announce(project, replace(somebody(project), zmq="tcp://192.0.2.7:5570", public_key=str(project / "server.pub")))
+    assert find_served(project) is None
+    assert asked == ["tcp://192.0.2.7:5570"]
 
 
 def dead_pid() -> int:
