@@ -272,9 +272,7 @@ class OscServer(asyncio.DatagramProtocol):
             self._refuse(source, error)
         except Exception:
             _log.exception("OSC command %s failed", call.command)
-            self._send(
-                self._subscribers.replies_to(source), [error_message("InternalError", f"{call.command} failed.")]
-            )
+            self._send(self._subscribers.replies_to(source), [error_message("EngineError", f"{call.command} failed.")])
         else:
             replies = []
             if route.key and route.key in self._engine.state:

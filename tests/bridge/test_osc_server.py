@@ -120,7 +120,7 @@ def test_a_fault_in_the_engine_is_an_error_too(caplog: pytest.LogCaptureFixture)
     async def scene(engine: FakeEngine, server: OscServer, surface: Peer) -> None:
         engine.answers["tempo"] = RuntimeError("a bug")
         surface.send(server.address, "/rg/tempo", 100)
-        assert await surface.wait_for("/rg/error") == ("InternalError", "tempo failed.")
+        assert await surface.wait_for("/rg/error") == ("EngineError", "tempo failed.")
 
     play(scene)
     assert "a bug" in caplog.text
