@@ -111,6 +111,8 @@ class MidiIn:
         try:
             return await asyncio.wait_for(future, seconds)
         except TimeoutError:
+            if future.done() and not future.cancelled():  # at that very moment
+                return future.result()
             what = "controller" if parsed.continuous else "note, controller or program"
             raise Cancelled(f'No {what} arrived within {seconds:g} s to bind to "{parsed.text}".') from None
         finally:
