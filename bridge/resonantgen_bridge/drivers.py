@@ -35,7 +35,6 @@ class Drivers:
         self._say = say
         self._stack = AsyncExitStack()
         self.zmq: ZmqServer | None = None
-        self.osc: OscServer | None = None
         self._reaper: ReaperHost | None = None
 
     async def __aenter__(self) -> Drivers:
@@ -79,8 +78,8 @@ class Drivers:
         server = OscServer(self._engine, host=options.osc_listen, port=options.osc_port, foreign=foreign)
         await server.start()
         self._stack.push_async_callback(server.close)
-        self.osc = server
         self._engine.addresses["osc"] = _text(server.address)
+        self._engine.drivers["osc"] = server.status
 
     async def _open_reaper(self) -> None:
         peer = self._options.reaper
@@ -91,6 +90,7 @@ class Drivers:
         self._stack.push_async_callback(reaper.close)
         self._reaper = reaper
         self._engine.addresses["reaper"] = _text(reaper.address)
+        self._engine.drivers["reaper"] = reaper.status
 
     async def _open_ableton(self) -> None:
         if self._options.ableton:
@@ -98,6 +98,7 @@ class Drivers:
             await ableton.start()
             self._stack.push_async_callback(ableton.close)
             self._engine.addresses["live"] = _text(ableton.address)
+            self._engine.drivers["live"] = ableton.status
 
     async def _open_midi_in(self) -> None:
         options, engine = self._options, self._engine
@@ -113,6 +114,7 @@ class Drivers:
         )
         self._stack.push_async_callback(midi.close)
         engine.commands.learner = midi
+        engine.drivers["midi in"] = midi.status
         engine.checks.append(midi.check)
         midi.open()
         engine.addresses["midi in"] = midi.port
@@ -128,6 +130,7 @@ class Drivers:
 
         midi = MidiOut(report, port=_port(options.midi_out))
         self._stack.callback(midi.close)
+        engine.drivers["midi out"] = midi.status
         engine.checks.append(midi.check)
         midi.open()
         engine.notes_out = midi
@@ -139,6 +142,8 @@ class Drivers:
 
             link = LinkSync(self._engine, self._engine.complain)
             self._stack.push_async_callback(link.close)
+            self._engine.addresses["link"] = "joined"
+            self._engine.drivers["link"] = link.status
 
 
 def _text(address: Address) -> str:

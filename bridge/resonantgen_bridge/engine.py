@@ -112,6 +112,7 @@ class LiveEngine:
         )
         self.notes_out: NotesOut | None = None
         self.addresses: dict[str, str] = {}  # by transport, for `status`
+        self.drivers: dict[str, Callable[[], Value]] = {}  # likewise: what there is to say of each now
         self.checks: list[Callable[[], object]] = []  # done at each heartbeat
         self._hub.update({"play": False, "loop": True, "loop/first": 1, "loop/bars": 0, "auto": 0, "busy": False})
         self._hub.update(
@@ -331,6 +332,7 @@ class LiveEngine:
             "project": str(self._session.path.resolve()),
             "seconds": round(time.monotonic() - self._started, 1),
             "addresses": dict(self.addresses),
+            "drivers": {name: status() for name, status in self.drivers.items()},
             "transport": {
                 "playing": position.playing,
                 "bar": position.bar0 + 1,

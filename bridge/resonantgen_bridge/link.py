@@ -49,6 +49,9 @@ class LinkSync:
         """How many others there are."""
         return int(self._link.num_peers)
 
+    def status(self) -> dict[str, Any]:
+        return {"peers": self.peers}
+
     async def close(self) -> None:
         """Leave the session."""
         self._unsubscribe()

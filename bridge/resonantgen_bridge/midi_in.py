@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import mido
 
@@ -74,6 +74,9 @@ class MidiIn:
     def clock_bpm(self) -> float | None:
         """The tempo of the clock that it follows, once it is known."""
         return self._clock.bpm if self._clock else None
+
+    def status(self) -> dict[str, Any]:
+        return {"port": self.port, "clock_bpm": self.clock_bpm}
 
     def open(self) -> None:
         """Begin to listen, in the running loop. Raises DeviceError; then `check` tries again."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from resonantgen.errors import DeviceError
 from resonantgen.music.notes import Note, Role
@@ -149,6 +149,9 @@ class MidiOut:
     def port(self) -> str:
         """The open port; empty if none is."""
         return self._port.name
+
+    def status(self) -> dict[str, Any]:
+        return {"port": self.port}
 
     def open(self) -> None:
         """Raises DeviceError; then `check` tries again, and until then notes go nowhere."""

@@ -88,15 +88,25 @@ def engine_status(report: Reporter, document: Mapping[str, Any], state: Mapping[
     sound = "no sound" if audio["state"] == "none" else str(audio["message"] or audio["state"])
     report.line("audio", " · ".join([sound, *_counted(audio["telemetry"])]), ahead)
     report.line("generation", _times(document["generation"]))
-    for transport_name, address in document["addresses"].items():
-        report.line(transport_name, str(address))
-    if document.get("clients"):
-        report.line("clients", " · ".join(map(str, document["clients"])))
+    addresses, drivers = document["addresses"], document.get("drivers", {})
+    for driver in {**addresses, **drivers}:
+        values = drivers.get(driver, {})
+        report.line(driver, values.get("port", addresses.get(driver)) or "not there", _driver(values))
     report.plain()
     for role in Role:
         take = state.get(f"track/{role.value}/take")
         locked = " locked" if state.get(f"track/{role.value}/lock") else ""
         report.track(role, f"{(take or 'silent') + locked:<18}", str(state.get(f"track/{role.value}/summary", "")))
+
+
+def _driver(values: Mapping[str, Any]) -> str:
+    """What there is to say of it beside its address."""
+    words = [f"{name} {values[name]}" for name in ("subscribers", "malformed", "dropped", "peers") if values.get(name)]
+    if "connected" in values:
+        words.append("connected" if values["connected"] else "nothing heard yet")
+    if values.get("clock_bpm"):
+        words.append(f"clock {values['clock_bpm']:g} bpm")
+    return " · ".join(words)
 
 
 def _counted(telemetry: Mapping[str, Any]) -> list[str]:

@@ -320,7 +320,11 @@ STATUS: dict[str, Any] = {
     "pid": 4242,
     "project": "/home/ann/night.rg",
     "seconds": 61.2,
-    "addresses": {"zmq": "tcp://127.0.0.1:5570", "osc": "127.0.0.1:9010"},
+    "addresses": {"zmq": "tcp://127.0.0.1:5570", "osc": "127.0.0.1:9010", "midi in": "nanoKONTROL"},
+    "drivers": {
+        "osc": {"subscribers": 2, "received": 90, "malformed": 0, "dropped": 0, "waiting": 0},
+        "midi in": {"port": "", "clock_bpm": 97.5},
+    },
     "transport": {"playing": True, "bar": 3, "sample_rate": 48000, "render_ahead_ms": 59.8},
     "audio": {
         "state": "playing",
@@ -351,6 +355,8 @@ def test_status_of_an_engine(served: ServedEngine, run: Run) -> None:
     assert "first bar 61 ms (p95 98) · whole 700 ms (p95 910) · orders 12" in out
     for words in ("tcp://127.0.0.1:5570", "127.0.0.1:9010", "bass-1 locked"):
         assert words in out
+    assert re.search(r"osc +127.0.0.1:9010   subscribers 2\n", out)
+    assert re.search(r"midi in +not there   clock 97.5 bpm\n", out)
     idle = {**STATUS, "generation": {**STATUS["generation"], "orders": 0}}
     served.run(lambda: served.fake.answers.update(status={"status": idle}))
     assert "nothing yet" in run("status")[1]
