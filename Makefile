@@ -10,7 +10,7 @@ help:
 	@echo "make demo        environment, install, \"$(PROMPT)\" -> stems, mix, MIDI and a picture in ./demo"
 	@echo "make test        environment, install, all tests"
 	@echo "make lint types  ruff and mypy"
-	@echo "make benchmarks  measures what docs/benchmarks.md states"
+	@echo "make benchmarks  measures what docs/benchmarks.md states (half an hour; needs jackd2)"
 	@echo "make clean       removes what these made, the environment too"
 
 # The environment is remade when what it should hold changes.
@@ -43,6 +43,8 @@ types: $(VENV)/.dev
 benchmarks: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/generation.py
 	$(BIN)/python tests/benchmarks/mix_balance.py
+	$(BIN)/python tests/benchmarks/latency.py
+	PYTHONPATH=tests $(BIN)/python tests/benchmarks/live.py
 
 clean:
 	rm -rf $(VENV) demo demo.rg .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -24,7 +24,7 @@ from resonantgen_bridge.calls import Notice
 pytestmark = [needs_linux, needs_jack]
 
 SEED = 20_261_122
-LATENCY_MS = "300"  # so that no busy machine, on which tests run beside each other, can starve it
+LATENCY_MS = "500"  # so that no busy machine, on which tests run beside each other, can starve it
 SILENCE = RATE // 2  # frames after the end that are recorded, too
 
 
