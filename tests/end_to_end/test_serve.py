@@ -138,13 +138,14 @@ def test_regenerate_and_undo_by_osc(engine: EngineProcess) -> None:
     before = engine.state["track/melody/take"]
     surface = engine.osc()
     surface.send("/rg/subscribe", 1)
-    surface.send("/rg/track/4/regenerate", 1)
-    surface.receive(lambda message: message[:2] == ("/rg/done", "regenerate"))
-    new = engine.state["track/melody/take"]
-    assert new != before
-    assert ("/rg/track/melody/take", new) in surface.got
-    assert any(message[0] == "/rg/track/4/progress" for message in surface.got)
     with Ears(engine) as ears:
+        surface.send("/rg/track/4/regenerate", 1)
+        surface.receive(lambda message: message[:2] == ("/rg/done", "regenerate"))
+        new = engine.state["track/melody/take"]
+        assert new != before
+        assert ("/rg/track/melody/take", new) in surface.got
+        assert any(message[0] == "/rg/track/4/progress" for message in surface.got)
+        ears.wait("swap", track="melody", material=new)  # what never sounded need not be swapped out again
         surface.send("/rg/undo", 1)
         surface.receive(lambda message: message == ("/rg/track/melody/take", before))
         ears.wait("swap", track="melody", material=before)
