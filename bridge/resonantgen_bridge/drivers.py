@@ -6,19 +6,21 @@ Each is opened by itself: what cannot be is said in one line, and the others go 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
-from resonantgen.errors import ResonantGenError
+from resonantgen.errors import BadValue, ResonantGenError, quoted
+from resonantgen_bridge.addresses import is_loopback
 from resonantgen_bridge.engine import LiveEngine
 from resonantgen_bridge.hosts.ableton import AbletonHost
-from resonantgen_bridge.hosts.reaper import ReaperHost
+from resonantgen_bridge.hosts.reaper import LISTEN_PORT, ReaperHost
 from resonantgen_bridge.keys import ServerKeys
 from resonantgen_bridge.midi_in import MidiIn
 from resonantgen_bridge.midi_map import learned_path, load_named_map
 from resonantgen_bridge.midi_out import MidiOut
 from resonantgen_bridge.midi_ports import DEFAULT_PORT
-from resonantgen_bridge.options import DEFAULT_DEVICE, NO_DEVICE, ServeOptions
+from resonantgen_bridge.options import DEFAULT_DEVICE, NO_DEVICE, Peer, ServeOptions
 from resonantgen_bridge.osc_server import OscServer
 from resonantgen_bridge.osc_subscribers import Address
 from resonantgen_bridge.zmq_server import ZmqServer
@@ -85,7 +87,10 @@ class Drivers:
         peer = self._options.reaper
         if peer is None:
             return
-        reaper = ReaperHost(self._engine, reaper=(peer.host, peer.port), arm=self._options.arm)
+        listen = (self._options.osc_listen, LISTEN_PORT)
+        reaper = ReaperHost(
+            self._engine, listen=listen, reaper=await _reachable(peer, listen[0]), arm=self._options.arm
+        )
         await reaper.start()
         self._stack.push_async_callback(reaper.close)
         self._reaper = reaper
@@ -144,6 +149,21 @@ class Drivers:
             self._stack.push_async_callback(link.close)
             self._engine.addresses["link"] = "joined"
             self._engine.drivers["link"] = link.status
+
+
+async def _reachable(peer: Peer, listen: str) -> Address:
+    """Its address in numbers: looking up a name takes a while, so it is done here once. Raises BadValue."""
+    family = socket.AF_INET6 if ":" in listen else socket.AF_INET  # as the socket that sends
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(peer.host, peer.port, family=family)
+    except OSError as error:
+        raise BadValue(
+            f"There is no machine {quoted(peer.host)} ({error.strerror or error}). Check --reaper."
+        ) from None
+    host, port = found[0][4][:2]
+    if is_loopback(listen) and not is_loopback(str(host)):
+        raise BadValue(f"REAPER at {peer} is on another machine. To be reached from there: --osc-listen 0.0.0.0")
+    return str(host), int(port)
 
 
 def _text(address: Address) -> str:

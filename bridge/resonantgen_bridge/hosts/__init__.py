@@ -190,7 +190,7 @@ class HostPort(asyncio.DatagramProtocol):
         except OSError as error:
             raise AddressTaken(
                 f"The DAW's OSC cannot be received on {address[0]}:{address[1]} ({error.strerror or error}). "
-                "Choose another port, or stop what uses it."
+                "Stop what uses it."
             ) from error
 
     async def close(self) -> None:
