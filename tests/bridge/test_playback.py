@@ -49,7 +49,7 @@ def test_a_change_of_tempo_is_heard_at_a_bar_line_and_leaves_no_track_silent(
 
     async def settled(playback: Playback) -> None:
         playback.follow()
-        while playback._fetching is not None:
+        while len(asyncio.all_tasks()) > 1:
             await asyncio.sleep(0.001)
 
     async def scenario(session: Session) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
+import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -21,6 +24,13 @@ LOOPS = [
     pytest.param(grid("400", "2/4", 8), id="8 short bars"),
     pytest.param(grid("120", "4/4", 1), id="1 bar"),
 ]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60.0  # only to catch what hangs
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.01)
 
 
 # Arithmetic
@@ -107,13 +117,10 @@ def test_the_thread_extends_until_every_track_has_ended() -> None:
         previews.begin(role, Scripted(wholes[role], loop, 0))
     previews.await_wholes(0.0)
     previews.watch()
-    assert previews._thread is not None
-    while len(sent) < 12:
-        previews._thread.join(0.01)
+    wait_until(lambda: len(sent) >= 12)
     for role in Role:
         previews.end(role)
-    previews._thread.join(60.0)
-    assert not previews._thread.is_alive()
+    wait_until(lambda: all(thread.name != "previews" for thread in threading.enumerate()))
     lengths = {role: [frames for each, frames in sent if each is role] for role in Role}
     assert all(each == sorted(set(each)) and len(each) > 2 for each in lengths.values())
     previews.close()
