@@ -86,6 +86,16 @@ class OscSocket:
         self.send("/rg/ping")
         self.receive(lambda message: message[:2] == ("/rg/done", "ping"))
 
+    def ping_until_answered(self) -> None:
+        """As a surface does whose messages may be lost: UDP drops them where a socket is full."""
+
+        def answered() -> bool:
+            self.send("/rg/ping")
+            return bool(select.select([self._socket], [], [], 0.2)[0])
+
+        wait_for("an answer by OSC", answered)
+        self.ping()
+
     def close(self) -> None:
         self._socket.close()
 
