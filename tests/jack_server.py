@@ -14,8 +14,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any
 
@@ -205,26 +206,38 @@ def _record(server: str, source: str, channels: int, path: str) -> None:
     """Append each block to the file until standard input ends or the server does."""
     import jack
 
+    with suppress(OSError):  # all threads, as each may hold Python's lock when the callback wants it
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(5))
     client = jack.Client("recorder", servername=server, no_start_server=True)
     inputs = [client.inports.register(f"in_{number}") for number in range(channels)]
-    file = os.open(path, os.O_WRONLY | os.O_APPEND)
+    blocks: SimpleQueue[bytes] = SimpleQueue()  # a callback must not wait for a disk
+
+    def write() -> None:
+        file = os.open(path, os.O_WRONLY | os.O_APPEND)
+        while block := blocks.get():
+            os.write(file, block)
 
     @client.set_process_callback
     def process(frames: int) -> None:
-        block = np.stack([port.get_array() for port in inputs], axis=1)
-        os.write(file, block.tobytes())
+        blocks.put(np.stack([port.get_array() for port in inputs], axis=1).tobytes())
 
+    writing = threading.Thread(target=write, daemon=True)
+    writing.start()
     client.set_shutdown_callback(lambda status, reason: os._exit(0))
     ended = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.buffer.read(), ended.set()), daemon=True).start()
     client.activate()
     while not ended.wait(0.05):
+        if all(port.connections for port in inputs):
+            continue
         outputs = client.get_ports(f"^{source}:", is_output=True, is_audio=True)
-        if len(outputs) >= channels and not all(port.connections for port in inputs):
+        if len(outputs) >= channels:
             for output, port in zip(outputs, inputs, strict=False):
                 if not port.connections:
                     client.connect(output, port)
     client.close()
+    blocks.put(b"")
+    writing.join()
 
 
 if __name__ == "__main__":
