@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from resonantgen.errors import DeviceError
+from resonantgen.errors import DeviceError, PromptError
 from resonantgen.generators.style import load_style
 from resonantgen.music.notes import Role
 from resonantgen.music.theory import Key
@@ -82,6 +82,8 @@ class Commands:
         seed: int | None,
         tracks: Sequence[str] | None,
     ) -> Outcome:
+        if not prompt.strip():  # such as a text field on a phone that was left empty
+            raise PromptError('The prompt is empty. Say what you want to hear, such as "dark techno".')
         if seed is None and self._session.settings is None:
             seed = secrets.randbelow(NEW_SEEDS)  # here, so that planning again or a replay gives the same
         exact = None if tempo is None else _tempo(tempo)

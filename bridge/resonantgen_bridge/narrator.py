@@ -20,6 +20,7 @@ class Narrator:
     def __init__(self, state: Mapping[str, Value], on_line: OnLine) -> None:
         self._state = state
         self._on_line = on_line
+        self._tempo: Value = None  # that was set and is not said yet
 
     def begin(self, addresses: Mapping[str, str]) -> None:
         """What there is at the start."""
@@ -48,14 +49,24 @@ class Narrator:
             case "problem":
                 self._on_line(str(fields["message"]))
             case "changed":
-                for key, value in fields["state"].items():
+                changed = fields["state"]
+                if changed.keys() == {"tempo"}:  # a knob or a host sends many: what is so at the next heartbeat is said
+                    self._tempo = changed["tempo"]
+                    return
+                for key, value in changed.items():
                     self._changed(key, value)
+            case "heartbeat" if self._tempo is not None:
+                self._changed("tempo", self._tempo)
             case _:
                 pass
 
     def _changed(self, key: str, value: Value) -> None:
+        if key == "tempo":
+            self._tempo = None
         if key.startswith("track/") and key.endswith("/lock"):
             self._line(key.split("/")[1], "locked" if value else "unlocked")
+        elif key.startswith("track/") and key.endswith("/take") and not value:
+            self._line(key.split("/")[1], "silent")
         elif key in _SHARED and value:
             self._line(key, _SHARED[key].format(value))
         elif key == "play":

@@ -128,9 +128,15 @@ class Reporter:
         self.line("understood", " · ".join(describe(intent)) or "nothing")
 
     def result(
-        self, result: Result, session: Session, before: Mapping[Role, Take], seconds: Mapping[Role, float], new: bool
+        self,
+        result: Result,
+        session: Session,
+        before: Mapping[Role, Take],
+        seconds: Mapping[Role, float],
+        new: bool,
+        served: bool = False,
     ) -> None:
-        """What was asked, what was chosen for a new project, and what became of each track."""
+        """What was asked, what was chosen for a new project, what became of each track, and what can be done next."""
         settings = session.settings
         assert settings is not None
         if new:
@@ -154,7 +160,7 @@ class Reporter:
             elif take is not None:
                 self.track(role, "kept", f"take {take.number}")
         if new:
-            steps = ("lock drums", 'regenerate "make the bass more aggressive"', "serve")
+            steps = ["lock drums", 'regenerate "make the bass more aggressive"', *([] if served else ["serve"])]
             self.plain("\nNext:  " + "   ·   ".join(f"resonantgen {step}" for step in steps), "dim")
         elif seconds:
             self.plain("  undo with: resonantgen undo", "dim")

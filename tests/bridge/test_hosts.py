@@ -41,6 +41,19 @@ def test_a_track_is_locked_while_any_of_its_tracks_is_armed() -> None:
     play(scene)
 
 
+def test_a_track_that_is_mapped_by_hand_while_it_is_armed_moves_the_lock() -> None:
+    async def scene(engine: NamingEngine, follower: Follower) -> None:
+        follower.track_armed(3, True)
+        await settled()
+        engine.map[3] = "harmony"
+        for _ in range(2):
+            engine.notify("heartbeat", seconds=1.0)
+            await settled()
+        assert done(engine) == [("lock", "bass", True), ("lock", "bass", False), ("lock", "harmony", True)]
+
+    play(scene)
+
+
 def test_what_is_repeated_is_done_once() -> None:
     async def scene(engine: NamingEngine, follower: Follower) -> None:
         for _ in range(5):

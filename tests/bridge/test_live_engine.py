@@ -13,7 +13,7 @@ import pytest
 
 from engine.session.fakes import step, words
 from live_fakes import Live, live, standing
-from resonantgen.errors import BadValue, Cancelled, DeviceError, ProjectError, TrackLocked, WorkerLost
+from resonantgen.errors import BadValue, Cancelled, DeviceError, ProjectError, PromptError, TrackLocked, WorkerLost
 from resonantgen.music.notes import Role
 from resonantgen.music.time import Meter, TempoMap
 from resonantgen.realtime.heard import BarLine, Beat, Level, Levels, Moved, Problem, Swapped
@@ -96,6 +96,16 @@ def test_words_are_understood_and_shown(tmp_path: Path) -> None:
         await one.do("undo")
         assert one.engine.state["prompt"] == "words"
         assert one.engine.state["track/melody/density"] == 0.0
+
+    with_engine(tmp_path, test)
+
+
+@pytest.mark.parametrize("prompt", ["", "  "])
+def test_words_that_were_left_empty_make_no_new_start(tmp_path: Path, prompt: str) -> None:
+    async def test(one: Live) -> None:
+        with pytest.raises(PromptError, match="prompt is empty"):
+            await one.do("generate", prompt=prompt)
+        assert one.applied == []
 
     with_engine(tmp_path, test)
 

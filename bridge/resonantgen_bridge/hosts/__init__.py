@@ -150,6 +150,8 @@ class Follower:
                 self._lock(role.value, wanted)
 
     def _noticed(self, notice: Notice) -> None:
+        if notice.event == "heartbeat":
+            self._settle_soon(0.0)  # the user may have said by hand which track is which
         if notice.event != "changed":
             return
         for role in sorted(self._unlockable):

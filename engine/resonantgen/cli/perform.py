@@ -83,7 +83,7 @@ def perform_served(place: Place, command: str, arguments: Mapping[str, Any], as_
                     if take is not None and take.number > 1 and role not in before:
                         # It was made after we looked, by somebody whose command was done before ours.
                         before[role], new = session.takes(role)[take.number - 2], False
-                report.result(result, session, before, meters.seconds, new)
+                report.result(result, session, before, meters.seconds, new, served=True)
 
 
 def set_lock(track: str, place: Place, as_json: bool, locked: bool) -> None:

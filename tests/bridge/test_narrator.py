@@ -1,0 +1,45 @@
+"""The lines that `resonantgen serve` says: each change once, and no more than a person wants to read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from resonantgen_bridge.calls import Notice
+from resonantgen_bridge.narrator import Narrator
+
+
+def said(*notices: tuple[str, dict[str, Any]]) -> list[str]:
+    lines: list[str] = []
+    narrator = Narrator({}, lines.append)
+    for event, fields in notices:
+        narrator.hear(Notice(event, fields))
+    return lines
+
+
+def changed(**state: Any) -> tuple[str, dict[str, Any]]:
+    return "changed", {"state": {key.replace("__", "/"): value for key, value in state.items()}}
+
+
+HEARTBEAT = ("heartbeat", {"seconds": 1.0})
+
+
+def test_a_tempo_that_is_dragged_is_said_once_a_heartbeat_and_at_its_end() -> None:
+    dragged = [changed(tempo=100.0 + step / 2) for step in range(100)]
+    assert said(*dragged, HEARTBEAT, HEARTBEAT) == ["  tempo      149.5 bpm"]
+    assert said(*dragged[:50], HEARTBEAT, *dragged[50:], HEARTBEAT) == [
+        "  tempo      124.5 bpm",
+        "  tempo      149.5 bpm",
+    ]
+
+
+def test_a_tempo_that_comes_with_new_music_is_said_with_it() -> None:
+    lines = said(changed(tempo=90.0), changed(style="techno", tempo=132.0), HEARTBEAT)
+    assert lines == ["  style      techno", "  tempo      132 bpm"]
+
+
+def test_a_track_that_was_left_out_is_said_to_be_silent() -> None:
+    assert said(changed(track__melody__take="")) == ["  melody     silent"]
+
+
+def test_locks_and_the_transport_are_said_at_once() -> None:
+    assert said(changed(track__bass__lock=True), changed(play=False)) == ["  bass       locked", "  transport  stopped"]
