@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -110,12 +111,22 @@ def _check(options: ServeOptions) -> None:
 
 def _say(line: str) -> None:
     """One line at once, also into a pipe. That nobody reads them any more is no reason to stop playing."""
+    if _would_wait():
+        return
     try:
         print(line, flush=True)
     except OSError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())  # or what could not be written is tried again, and fails, at the end
         os.close(nowhere)
+
+
+def _would_wait() -> bool:
+    """Whether what reads standard output has stopped reading, as a terminal after Ctrl-S: the engine would stop too."""
+    try:
+        return not select.select([], [sys.stdout], [], 0)[1]
+    except (OSError, ValueError):  # no file, or one that cannot be asked: Windows' cannot
+        return False
 
 
 def _peer(text: str) -> Peer:
