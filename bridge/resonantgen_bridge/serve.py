@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
+from multiprocessing.resource_tracker import ensure_running
 from typing import TextIO
 
 from resonantgen.errors import DeviceError, ResonantGenError, StorageError
@@ -40,7 +42,8 @@ def serve(options: ServeOptions, on_line: OnLine) -> None:
 
     Raises what opening the project raises, and StorageError for a journal that cannot be written.
     """
-    asyncio.run(_serve(options, on_line))
+    with _interrupts_for_us_alone():
+        asyncio.run(_serve(options, on_line))
 
 
 async def _serve(options: ServeOptions, on_line: OnLine) -> None:
@@ -53,6 +56,7 @@ async def _serve(options: ServeOptions, on_line: OnLine) -> None:
         worker = Worker()
         stack.callback(worker.close)
         starting = asyncio.get_running_loop().create_task(worker.start())
+        starting.add_done_callback(lambda task: task.cancelled() or task.exception())  # its commands say it
         depth_frames = round((options.latency_ms or LATENCY_MS) / 1000 * sample_rate)
         ring = Ring.create(channels, max(round(RING_SECONDS * sample_rate), 2 * depth_frames), sample_rate)
         stack.callback(ring.close)
@@ -84,13 +88,34 @@ def _stop_signals() -> asyncio.Event:
     return stop
 
 
+@contextmanager
+def _interrupts_for_us_alone() -> Iterator[None]:
+    """A terminal's Ctrl-C goes to all of its processes. Ours end when this one ends them: those that are started in
+    this context inherit that it does not reach them, so that none is interrupted before it can see to that itself.
+
+    Signals go to any thread that lets them in, and Python handles them in the main thread: the one here lets them in.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    ensure_running()  # multiprocessing's own helper: starting it later would let the signal in again
+    ended = threading.Event()
+    doorman = threading.Thread(target=ended.wait, name="signals", daemon=True)
+    doorman.start()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        ended.set()
+        doorman.join()
+
+
 async def _until_ready(starting: asyncio.Task[None], stop: asyncio.Event) -> None:
-    """Until the worker answers, or there is no need any more. A worker that does not start is said when it is asked."""
+    """Until the worker answers, or there is no need any more."""
     stopping = asyncio.get_running_loop().create_task(stop.wait())
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-    if starting.done() and not starting.cancelled():
-        starting.exception()
 
 
 async def _begin(engine: LiveEngine, options: ServeOptions, worker: Worker, on_line: OnLine) -> None:
