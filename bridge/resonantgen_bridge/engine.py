@@ -44,7 +44,7 @@ from resonantgen_bridge.desk import Desk
 from resonantgen_bridge.generation import GenerationQueue
 from resonantgen_bridge.hub import Hub
 from resonantgen_bridge.playback import Playback
-from resonantgen_bridge.properties import last_prompt, music_properties
+from resonantgen_bridge.properties import music_properties
 from resonantgen_bridge.protocol import COMMAND
 
 HEARTBEAT_SECONDS = 1.0
@@ -116,7 +116,7 @@ class LiveEngine:
         self.checks: list[Callable[[], object]] = []  # done at each heartbeat
         self._hub.update({"play": False, "loop": True, "loop/first": 1, "loop/bars": 0, "auto": 0, "busy": False})
         self._hub.update(
-            music_properties(session) | {"prompt": last_prompt(session), "audio": audio_text(output.status())}
+            music_properties(session) | {"prompt": session.last_prompt, "audio": audio_text(output.status())}
         )
 
     @property
@@ -186,7 +186,7 @@ class LiveEngine:
         self._playback.follow()
         self._hub.update(music_properties(self._session))
         if result.intent is None:  # a step through history
-            self._hub.update({"prompt": last_prompt(self._session)})
+            self._hub.update({"prompt": self._session.last_prompt})
         elif result.intent.text:
             self._hub.update({"prompt": result.intent.text})
         for role, take in result.changed.items():

@@ -10,7 +10,7 @@ from resonantgen_bridge.calls import Value
 
 
 def music_properties(session: Session) -> dict[str, Value]:
-    """What plays: settings, locks and takes. Not the prompt, which takes reading the whole history."""
+    """What plays: settings, locks and takes. Not the prompt, which takes looking through the history."""
     settings, playing, locked = session.settings, session.playing, session.locked
     values: dict[str, Value] = {
         "project": str(session.path.resolve()),
@@ -31,11 +31,6 @@ def music_properties(session: Session) -> dict[str, Value]:
             **_attributes(f"track/{role.value}/", take.recipe.part.attributes if take else Attributes()),
         }
     return values
-
-
-def last_prompt(session: Session) -> str:
-    prompts = session.prompts
-    return prompts[-1] if prompts else ""
 
 
 def mixer_properties(setup: Setup) -> dict[str, Value]:

@@ -312,7 +312,7 @@ class Session(SessionView):
 
     def _numbers(self, job: Job) -> dict[Role, int]:
         """Those of the next takes of the tracks that a job makes."""
-        return {role: len(self._store.take_ids(role)) + 1 for role in job.parts}
+        return {role: self._store.last_number(role) + 1 for role in job.parts}
 
     def _order(self, command: str, job: Job, standing: Standing) -> Order:
         return Order(command, job, standing, self._numbers(job))

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_HAS_WORDS = "json_extract(body, '$.intent.text') <> ''"  # of a revision
+
 
 class Store:
     """An open project folder. Make one with `create` or `open`."""
@@ -150,6 +152,10 @@ class Store:
         """Every take that a track ever had, oldest first."""
         return self._all("SELECT id FROM take WHERE role = ? ORDER BY number", role.value)
 
+    def last_number(self, role: Role) -> int:
+        """That of the track's newest take; 0 if it never had one."""
+        return int(self._one("SELECT coalesce(max(number), 0) FROM take WHERE role = ?", role.value) or 0)
+
     def count_takes(self) -> int:
         return int(self._one("SELECT CAST(count(*) AS TEXT) FROM take") or 0)
 
@@ -161,6 +167,11 @@ class Store:
         """Oldest first."""
         rows = self._all("SELECT body FROM revision WHERE number <= ? ORDER BY number", up_to)
         return [self._decode(row, Revision) for row in rows]
+
+    def revisions_with_words(self, up_to: int, newest: int = -1) -> list[Revision]:
+        """Oldest first; so many of the newest, or all. Auto mode makes thousands without: those are not read."""
+        query = f"SELECT body FROM revision WHERE number <= ? AND {_HAS_WORDS} ORDER BY number DESC LIMIT ?"
+        return [self._decode(row, Revision) for row in reversed(self._all(query, up_to, newest))]
 
     def commit(self, project: Project, revision: Revision | None = None, takes: Sequence[Take] = ()) -> None:
         """Make a command's outcome durable, all of it or nothing. A new revision replaces those that were undone."""

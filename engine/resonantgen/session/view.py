@@ -70,13 +70,19 @@ class SessionView:
     @property
     def understood(self) -> tuple[Intent, ...]:
         """What each prompt that is in effect was understood to mean, oldest first."""
-        revisions = self._store.revisions(up_to=self._project.revision)
-        return tuple(r.intent for r in revisions if r.intent is not None and r.intent.text)
+        revisions = self._store.revisions_with_words(up_to=self._project.revision)
+        return tuple(r.intent for r in revisions if r.intent is not None)
 
     @property
     def prompts(self) -> tuple[str, ...]:
         """The prompts that are in effect, oldest first."""
         return tuple(intent.text for intent in self.understood)
+
+    @property
+    def last_prompt(self) -> str:
+        """The newest prompt that is in effect; empty if none is."""
+        revisions = self._store.revisions_with_words(up_to=self._project.revision, newest=1)
+        return revisions[0].intent.text if revisions and revisions[0].intent else ""
 
     @property
     def chords(self) -> Progression:

@@ -374,3 +374,16 @@ def test_there_must_be_something_to_regenerate_or_lock(tmp_path: Path) -> None:
             session.tracks["drums"].lock()
         with pytest.raises(ProjectError, match="no music yet"):
             session.export(tmp_path / "out")
+
+
+def test_the_last_prompt_is_the_newest_words_in_effect(session: Session, tmp_path: Path) -> None:
+    session.regenerate(words("fuller bass"), track="bass")
+    for _ in range(3):
+        session.regenerate(track="drums")
+    assert session.prompts == ("words", "fuller bass") and session.last_prompt == "fuller bass"
+    for _ in range(4):
+        session.undo()
+    assert session.prompts == ("words",) and session.last_prompt == "words"
+    assert session.order_regeneration(track="drums").numbers == {Role.DRUMS: 5}
+    with Session.create(tmp_path / "empty.rg", FakeStudio()) as empty:
+        assert empty.last_prompt == "" and empty.prompts == ()
