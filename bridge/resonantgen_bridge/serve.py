@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from multiprocessing.resource_tracker import ensure_running
 from typing import TextIO
 
-from resonantgen.errors import DeviceError, ResonantGenError, StorageError
+from resonantgen.errors import DeviceError, ProjectError, ResonantGenError, StorageError
 from resonantgen.instruments.jit import compiled_before
 from resonantgen.music.notes import Role
 from resonantgen.realtime.devices import choose_device, supported_rate
@@ -40,10 +40,16 @@ LATENCY_MS = 80.0  # how far ahead of the sound is mixed, if nothing else is ask
 def serve(options: ServeOptions, on_line: OnLine) -> None:
     """Serve a project until SIGINT or SIGTERM. `on_line` is given what a person wants to read.
 
-    Raises what opening the project raises, and StorageError for a journal that cannot be written.
+    Raises what opening the project raises, StorageError for a journal that cannot be written, and at the end
+    ProjectError for a project that is not where it was.
     """
     with _interrupts_for_us_alone():
         asyncio.run(_serve(options, on_line))
+    if not options.project.exists():
+        raise ProjectError(
+            f"{options.project} was removed or renamed while it was being served. "
+            "If it was renamed, what was done since is in it; if it was removed, that is gone."
+        )
 
 
 async def _serve(options: ServeOptions, on_line: OnLine) -> None:
@@ -180,7 +186,11 @@ def _device_and_rate(options: ServeOptions, session: Session, channels: int, on_
         return None, wanted
     device = "" if options.audio == DEFAULT_DEVICE else options.audio
     try:
-        return device, supported_rate(choose_device(device, channels), wanted, channels)
+        chosen = choose_device(device, channels)
+        sample_rate = supported_rate(chosen, wanted, channels)
     except DeviceError as error:
         on_line(str(error))
         return device, wanted
+    if options.sample_rate not in (None, sample_rate):
+        on_line(f"{chosen.name} does not play at {wanted} Hz, so it plays at {sample_rate} Hz.")
+    return device, sample_rate
