@@ -46,7 +46,7 @@ class Narrator:
         match notice.event:
             case "take":
                 self._line(fields["track"], f"{fields['take']:<11}{fields['summary']}")
-            case "problem":
+            case "problem" if fields["message"] != self._state.get("audio"):  # that line is there already
                 self._on_line(str(fields["message"]))
             case "changed":
                 changed = fields["state"]

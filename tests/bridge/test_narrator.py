@@ -10,8 +10,10 @@ from resonantgen_bridge.narrator import Narrator
 
 def said(*notices: tuple[str, dict[str, Any]]) -> list[str]:
     lines: list[str] = []
-    narrator = Narrator({}, lines.append)
+    state: dict[str, Any] = {}
+    narrator = Narrator(state, lines.append)
     for event, fields in notices:
+        state |= fields.get("state", {})
         narrator.hear(Notice(event, fields))
     return lines
 
@@ -43,3 +45,9 @@ def test_a_track_that_was_left_out_is_said_to_be_silent() -> None:
 
 def test_locks_and_the_transport_are_said_at_once() -> None:
     assert said(changed(track__bass__lock=True), changed(play=False)) == ["  bass       locked", "  transport  stopped"]
+
+
+def test_a_device_that_is_gone_is_said_once_and_another_problem_beside_it() -> None:
+    gone, full = '"system" is gone', "the disk is full"
+    problems = [("problem", {"code": "X", "message": message}) for message in (gone, full)]
+    assert said(changed(audio=gone), *problems) == [f"  sound      {gone}", full]
