@@ -87,10 +87,10 @@ class Drivers:
         peer = self._options.reaper
         if peer is None:
             return
-        listen = (self._options.osc_listen, LISTEN_PORT)
-        reaper = ReaperHost(
-            self._engine, listen=listen, reaper=await _reachable(peer, listen[0]), arm=self._options.arm
-        )
+        options = self._options
+        listen = (options.osc_listen, LISTEN_PORT)
+        address = await _reachable(peer, listen[0])
+        reaper = ReaperHost(self._engine, listen=listen, reaper=address, arm=options.arm, arm_back=options.arm_back)
         await reaper.start()
         self._stack.push_async_callback(reaper.close)
         self._reaper = reaper

@@ -172,7 +172,7 @@ class LiveEngine:
 
     def complain(self, error: ResonantGenError) -> None:
         """Say what went wrong where no command waits to be told."""
-        self._hub.tell("problem", code=type(error).__name__, message=str(error))
+        self._hub.tell("problem", code=error.code, message=str(error))
 
     # -- what changed -------------------------------------------------------------------------------------------------
 

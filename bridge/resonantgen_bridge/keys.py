@@ -89,7 +89,7 @@ def _write_pair(secret_file: Path, public_file: Path) -> list[Path]:
     public, secret = zmq.curve_keypair()
     try:
         for file, key, mode in ((secret_file, secret, 0o600), (public_file, public, 0o644)):
-            file.parent.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
                 stream.write(key + b"\n")
     except OSError as error:

@@ -65,5 +65,6 @@ class ServeOptions:
     reaper: Peer | None = None  # where REAPER's OSC device listens
     ableton: bool = False  # talk to AbletonOSC on its own ports
     arm: Arm = Arm.LOCK
+    arm_back: bool = False  # a lock that was made elsewhere arms the track in REAPER
     # -- what it keeps --
     journal: Path | None = None  # a file for every command that was applied, one JSON document a line

@@ -202,7 +202,10 @@ class OscServer(asyncio.DatagramProtocol):
                 break
             done += len(jobs)
             for job in jobs:
-                self._do(job)
+                try:
+                    self._do(job)
+                except Exception:
+                    _log.exception("An OSC message could not be done.")  # and what waits behind it goes on
         if self._backlog and len(self._tasks) - self._generating < MAX_RUNNING:
             self._drain_soon()
         for source, count in self._backlog.dropped_lately():
@@ -293,7 +296,7 @@ class OscServer(asyncio.DatagramProtocol):
             self._send(self._subscribers.destinations(), messages)
 
     def _refuse(self, source: Address, error: ResonantGenError) -> None:
-        self._send(self._subscribers.replies_to(source), [error_message(type(error).__name__, str(error))])
+        self._send(self._subscribers.replies_to(source), [error_message(error.code, str(error))])
 
     def _complain(self, source: Address, error: ResonantGenError) -> None:
         """Refuse what may be noise, or another program's replies: a few a second, so that no two can shout for ever."""

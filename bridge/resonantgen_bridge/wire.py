@@ -97,7 +97,7 @@ def send_now(socket: zmq.asyncio.Socket, frames: list[bytes]) -> None:
 
 
 def error_fields(error: ResonantGenError) -> dict[str, str]:
-    return {"code": type(error).__name__, "message": str(error)}
+    return {"code": error.code, "message": str(error)}
 
 
 def error_from(fields: Any) -> ResonantGenError:

@@ -36,6 +36,11 @@ def quoted(text: str, limit: int = 40) -> str:
 class ResonantGenError(Exception):
     """Something that the user can act upon; `str(error)` is one line that says how."""
 
+    @property
+    def code(self) -> str:
+        """What it is called on the wire: the nearest class of the tree above."""
+        return next(kind.__name__ for kind in type(self).__mro__ if kind.__module__ == __name__)
+
 
 class BadValue(ResonantGenError, ValueError):
     """A value outside what is possible, such as a tempo of 0."""

@@ -60,6 +60,7 @@ PORT = click.IntRange(0, 65535)
 @click.option("--reaper", metavar="HOST:PORT", help="Talk to REAPER's OSC device there.")
 @click.option("--ableton", is_flag=True, help="Talk to AbletonOSC in Live on this machine.")
 @click.option("--arm", type=click.Choice(["lock", "ignore"]), help="What arming a DAW's track does to ours; lock.")
+@click.option("--arm-back", is_flag=True, help="Arm a track in REAPER, too, when it is locked elsewhere.")
 @click.option("--journal", metavar="FILE", type=click.Path(path_type=Path), help="Write every change there.")
 def serve(project: Path | None, prompt: str, **options: Any) -> None:
     """Play the project in a loop and let anything drive it, until Ctrl-C."""

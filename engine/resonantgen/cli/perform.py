@@ -11,9 +11,10 @@ from resonantgen.cli.place import Place
 from resonantgen.errors import ResonantGenError
 
 if TYPE_CHECKING:
+    from resonantgen.music.notes import Role
     from resonantgen.report import TrackMeters
     from resonantgen.session.session import Session
-    from resonantgen.session.values import Result
+    from resonantgen.session.values import Result, Take
     from resonantgen_bridge.calls import Notice
     from resonantgen_bridge.client import Client
 
@@ -160,11 +161,18 @@ def _result(outcome: Mapping[str, Any], session: Session) -> Result:
     from resonantgen.prompt import intent_from_dict
     from resonantgen.session.values import Result
 
-    takes = {take.id: take for role in Role for take in session.takes(role)}
+    def find(role: Role, take_id: str | None) -> Take | None:
+        playing = session.playing.get(role)
+        if take_id is None:
+            return None
+        if playing is not None and playing.id == take_id:
+            return playing
+        return next((take for take in session.takes(role) if take.id == take_id), None)  # it plays no more by now
+
     understood = outcome["understood"]
     return Result(
         intent_from_dict(understood) if understood else None,
-        {Role(role): takes.get(take) if take else None for role, take in outcome["changed"].items()},
+        {Role(role): find(Role(role), take_id) for role, take_id in outcome["changed"].items()},
         tuple(Role(role) for role in outcome["locked"]),
         tuple(Role(role) for role in outcome["kept"]),
     )

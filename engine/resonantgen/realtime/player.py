@@ -163,7 +163,7 @@ class Player:
 
     def _mix(self, frames: int) -> Frames:
         for _ in range(len(self._wishes)):  # those that come meanwhile can wait: a flood must not hold up the sound
-            self._wishes.popleft()()
+            self._grant(self._wishes.popleft())
         to_play = self._transport.standing.waiting_to_play
         count = frames
         if self._limited and self._stream is None:
@@ -181,6 +181,13 @@ class Player:
         if self._stream is not None:
             out = self._stream.render([out])[count - frames :]
         return out.astype(np.float32)
+
+    def _grant(self, wish: Callable[[], None]) -> None:
+        """One that fails costs no sound."""
+        try:
+            wish()
+        except Exception as error:
+            self._report(error)
 
     def _deliver(self) -> None:
         while self._told:
@@ -244,7 +251,7 @@ class Player:
 
     def _report(self, error: Exception) -> None:
         """Tell of an error, once until there is another one."""
-        message = f"The player failed and is silent until it works again: {type(error).__name__}: {error}"
+        message = f"The player failed at something and goes on: {type(error).__name__}: {error}"
         if message != self._reported:
             self._reported = message
             with suppress(Exception):

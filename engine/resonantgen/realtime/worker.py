@@ -334,13 +334,16 @@ class Worker:
         """The process has ended: what was with it fails, what waits goes to the next one."""
         if peer is not self._peer:
             return
-        reason = peer.close()
         self._peer, self._answered, self._running = None, False, None
         self.warm.clear()
         lost = list(self._open.values())
         self._open.clear()
         self._fail(lost, WorkerLost(LOST))
-        self._retry(reason)
+        self._starting = asyncio.create_task(self._bury(peer))
+
+    async def _bury(self, peer: Peer) -> None:
+        """A process that dumps its memory as it dies takes seconds to be gone."""
+        self._retry(await asyncio.to_thread(peer.close))
 
     def _retry(self, reason: str) -> None:
         self._deaths += 1
