@@ -56,7 +56,8 @@ def parse_field(field: Field, value: object) -> Any:
         low, high = field.low, field.high
         if (low is not None and parsed < low) or (high is not None and parsed > high):
             unit = f" {field.unit}" if field.unit else ""
-            raise BadValue(f"{field.name} cannot be {parsed:g}{unit}. Use {_bound(low)} to {_bound(high)}{unit}.")
+            name = field.name.replace("_", " ")
+            raise BadValue(f"{name} cannot be {parsed:g}{unit}. Use {_bound(low)} to {_bound(high)}{unit}.")
     return parsed
 
 

@@ -304,6 +304,7 @@ def test_map_through_an_engine(served: ServedEngine, project: Path, run: Run) ->
 
 def test_midi_learn(served: ServedEngine, run: Run) -> None:
     code, out, _ = run("midi", "learn", "regenerate bass", "--seconds", "5")
+    assert out.startswith("Touch the pad, key or knob for: regenerate bass ...\n")
     assert code == 0 and "note 36 on channel 10: regenerate bass" in out
     assert served.told() == [("midi_learn", {"action": "regenerate bass", "seconds": 5.0})]
 
@@ -468,3 +469,7 @@ def test_keys_are_not_replaced(run: Run, tmp_path: Path) -> None:
     code, out, errors = run("keys", "new")
     assert (code, out, errors.count("\n")) == (2, "", 1)
     assert (tmp_path / "keys" / "server.key").read_bytes() == before
+
+
+def test_a_field_is_named_as_people_write_it(served: ServedEngine, run: Run) -> None:
+    assert run("map", "1000", "bass")[2].startswith("daw track cannot be 1000.")

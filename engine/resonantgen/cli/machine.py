@@ -104,7 +104,7 @@ def learn(action: str, seconds: str | None, project: Path | None, engine: str | 
     asked = parse_call("midi_learn", {"action": action, "seconds": seconds}).arguments
     place = find_engine(project, engine, keys)
     with place.client() as client:
-        click.echo(f"Touch what shall {action} ...")
+        click.echo(f"Touch the pad, key or knob for: {action} ...")
         binding = client.call("midi_learn", **asked)["binding"]
     click.echo(f"{binding}: {action}")
 
