@@ -56,7 +56,7 @@ def test_every_option(fake: FakeServe) -> None:
         "--project n.rg --prompt techno --audio hdmi --stems --sample-rate 44100 --block 512 --latency 40.5 --no-play "
         "--auto 8 --zmq-port 0 --events-port 0 --osc-port 9000 --osc-listen 0.0.0.0 --listen 192.168.1.5 --keys k "
         "--midi-in pads --midi-out synth --midi-map korg_nanokontrol2 --midi-clock --link --reaper 127.0.0.1:8000 "
-        "--ableton --arm ignore --journal j.jsonl"
+        "--ableton --arm ignore --arm-back --journal j.jsonl"
     )
     new_keys(Path("k"))
     assert main(["serve", *arguments.split()]) == 0
@@ -84,6 +84,7 @@ def test_every_option(fake: FakeServe) -> None:
         reaper=Peer("127.0.0.1", 8000),
         ableton=True,
         arm=Arm.IGNORE,
+        arm_back=True,
         journal=Path("j.jsonl"),
     )
     assert fake.asked == [wanted]

@@ -110,7 +110,7 @@ def test_errors_come_back_to_the_sender() -> None:
             surface.send(server.address, address, *values)
             assert (await surface.wait_for("/rg/error", number))[0] == code, address
         surface.send_raw(server.address, b"noise")
-        assert (await surface.wait_for("/rg/error", 12))[0] == "MalformedPacket"
+        assert (await surface.wait_for("/rg/error", 12))[0] == "BadValue"
         assert len(engine.calls) == 1
 
     play(scene)
