@@ -54,6 +54,7 @@ class Commands:
         hub: Hub,
         session_changed: Callable[[Call, Mapping[str, Value]], None],
         describe: Callable[[], dict[str, Value]],
+        sample_rate: int,
     ) -> None:
         """`session_changed` is told of each change that no generation made, and of the properties that it changes;
         `describe` gives the status.
@@ -66,6 +67,7 @@ class Commands:
         self._hub = hub
         self._session_changed = session_changed
         self._describe = describe
+        self._sample_rate = sample_rate
         self._exporting = asyncio.Lock()  # one at a time, so that several leave the processor to others
         self.learner: Learner | None = None
 
@@ -81,20 +83,29 @@ class Commands:
         bars: int | None,
         seed: int | None,
         tracks: Sequence[str] | None,
+        sample_rate: int | None,
     ) -> Outcome:
         if not prompt.strip():  # such as a text field on a phone that was left empty
             raise PromptError('The prompt is empty. Say what you want to hear, such as "dark techno".')
-        if seed is None and self._session.settings is None:
-            seed = secrets.randbelow(NEW_SEEDS)  # here, so that planning again or a replay gives the same
+        if self._session.settings is None:  # chosen here, so that planning again or a replay gives the same
+            seed = secrets.randbelow(NEW_SEEDS) if seed is None else seed
+            sample_rate = sample_rate or self._sample_rate
         exact = None if tempo is None else _tempo(tempo)
 
         def plan(intent: Intent) -> Order:
             return self._session.order_generation(
-                intent, tempo=exact, key=key, meter=meter, bars=bars, seed=seed, tracks=tracks
+                intent,
+                tempo=exact,
+                key=key,
+                meter=meter,
+                bars=bars,
+                seed=seed,
+                sample_rate=sample_rate,
+                tracks=tracks,
             )
 
         arguments: dict[str, Value] = {"prompt": prompt, "tempo": tempo, "key": key, "meter": meter}
-        arguments |= {"bars": bars, "seed": seed, "tracks": tracks}
+        arguments |= {"bars": bars, "seed": seed, "tracks": tracks, "sample_rate": sample_rate}
         return await self._generate(Call("generate", arguments), plan, on_progress, text=prompt)
 
     async def regenerate(self, on_progress: Listener, prompt: str, track: str | None, seed: int | None) -> Outcome:

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
-from resonantgen.errors import BadValue, ResonantGenError, quoted
+from resonantgen.errors import AddressTaken, BadValue, ResonantGenError, quoted
 from resonantgen_bridge.addresses import is_loopback
 from resonantgen_bridge.engine import LiveEngine
 from resonantgen_bridge.hosts.ableton import AbletonHost
@@ -69,7 +69,12 @@ class Drivers:
         options = self._options
         keys = ServerKeys.load(options.keys) if options.keys is not None else None
         server = ZmqServer(self._engine, options.listen, options.zmq_port, options.events_port, keys)
-        await server.start()
+        try:
+            await server.start()
+        except AddressTaken as error:  # the command line finds an engine wherever it is
+            self._say(f"{error} Until then commands go to a free port.")
+            server = ZmqServer(self._engine, options.listen, 0, 0, keys)
+            await server.start()
         self._stack.push_async_callback(server.close)
         self.zmq = server
         self._engine.addresses |= {"zmq": server.address, "events": server.events_address}

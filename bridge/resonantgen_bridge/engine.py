@@ -17,8 +17,9 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Protocol, TextIO
 
-from resonantgen.errors import ResonantGenError, StorageError
+from resonantgen.errors import Cancelled, ResonantGenError, StorageError
 from resonantgen.music.notes import Note, Role
+from resonantgen.prompt.intent import Intent
 from resonantgen.realtime.heard import (
     BarLine,
     Beat,
@@ -36,12 +37,13 @@ from resonantgen.realtime.output import OutputStatus
 from resonantgen.realtime.player import Player, RingLike
 from resonantgen.realtime.ring import DeviceState
 from resonantgen.realtime.worker import Worker
+from resonantgen.session.jobs import Order
 from resonantgen.session.session import Session
 from resonantgen.session.values import Result
 from resonantgen_bridge.calls import Call, Listener, Value, ignore
 from resonantgen_bridge.commands import Commands
 from resonantgen_bridge.desk import Desk
-from resonantgen_bridge.generation import GenerationQueue
+from resonantgen_bridge.generation import GenerationQueue, Request
 from resonantgen_bridge.hub import Hub
 from resonantgen_bridge.playback import Playback
 from resonantgen_bridge.properties import music_properties
@@ -109,6 +111,7 @@ class LiveEngine:
             self._hub,
             self._session_changed,
             self.describe,
+            sample_rate,
         )
         self.notes_out: NotesOut | None = None
         self.addresses: dict[str, str] = {}  # by transport, for `status`
@@ -296,8 +299,14 @@ class LiveEngine:
             task.add_done_callback(self._tasks.discard)
 
     async def _regenerate(self) -> object:
+        def plan(intent: Intent) -> Order:
+            return self._session.order_regeneration(intent)
+
+        request = Request(Call("regenerate", {"prompt": ""}), plan, automatic=True)
         try:
-            return await self._commands.regenerate(ignore, "", None, None)
+            return await self._queue.submit(request, ignore)
+        except Cancelled:
+            return None  # somebody wants something else
         except ResonantGenError as error:
             self.complain(error)
             return None

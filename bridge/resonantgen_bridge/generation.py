@@ -37,6 +37,7 @@ class Request:
     work: Plan | Act
     text: str = ""  # words to understand first
     plans: bool = True  # whether `work` is a Plan
+    automatic: bool = False  # nobody asked for it just now, so it gives way to whoever does
     listeners: list[Listener] = field(default_factory=list)
     done: asyncio.Future[Result] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     waiters: int = 0
@@ -77,6 +78,8 @@ class GenerationQueue:
         """
         if not request.plans and not self.busy:
             return self._done(request, _act(request))
+        if not request.automatic and self._running is not None and self._running.automatic:
+            self._give_up(self._running)
         request = self._join(request)
         request.listeners.append(on_progress)
         request.waiters += 1

@@ -55,7 +55,7 @@ def parse_field(field: Field, value: object) -> Any:
     if isinstance(parsed, (int, float)) and field.kind is not Kind.BOOL:
         low, high = field.low, field.high
         if (low is not None and parsed < low) or (high is not None and parsed > high):
-            unit = f" {field.unit}" if field.unit else ""
+            unit = f" {field.unit}" if field.unit not in ("", field.name) else ""
             name = field.name.replace("_", " ")
             raise BadValue(f"{name} cannot be {parsed:g}{unit}. Use {_bound(low)} to {_bound(high)}{unit}.")
     return parsed

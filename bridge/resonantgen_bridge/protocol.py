@@ -11,7 +11,7 @@ musicians count them.
 
 from __future__ import annotations
 
-from resonantgen.music.time import MAX_BARS, MAX_TEMPO_BPM, MIN_TEMPO_BPM
+from resonantgen.music.time import MAX_BARS, MAX_SAMPLE_RATE, MAX_TEMPO_BPM, MIN_SAMPLE_RATE, MIN_TEMPO_BPM
 from resonantgen.prompt.intent import ATTRIBUTES
 from resonantgen.session.setup import MAX_GAIN_DB, SILENT_GAIN_DB
 from resonantgen_bridge.schema import REQUIRED, Command, Event, Field, Kind, Property
@@ -47,6 +47,9 @@ def _on(doc: str, name: str = "on", default: object = True) -> Field:
 _KEY = Field("key", Kind.TEXT, 'such as "A minor", "F# major", "D dorian"')
 _METER = Field("meter", Kind.TEXT, 'such as "4/4", "7/8"')
 _SEED = Field("seed", Kind.INT, "the same words and seed give the same bytes", None, low=0, high=MAX_SEED)
+_SAMPLE_RATE = Field(
+    "sample_rate", Kind.INT, "of the stems", None, low=MIN_SAMPLE_RATE, high=MAX_SAMPLE_RATE, unit="Hz"
+)
 _ATTRIBUTE = Field("attribute", Kind.TEXT, "how it is played", choices=ATTRIBUTES)
 _LEVEL = Field("value", Kind.FLOAT, "0 is what the style would do", low=-1, high=1)
 _GAIN = Field("gain", Kind.FLOAT, f"{SILENT_GAIN_DB:g} is silence", low=SILENT_GAIN_DB, high=MAX_GAIN_DB, unit="dB")
@@ -73,6 +76,7 @@ COMMANDS: tuple[Command, ...] = (
             _bars(None),
             _SEED,
             Field("tracks", Kind.TRACKS, "only these", None),
+            _SAMPLE_RATE,
         ),
         _OUTCOME,
         osc=("prompt",),
@@ -251,7 +255,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "export",
         "Write stems, mix, MIDI and session.json to a folder on the engine's machine.",
-        (Field("folder", Kind.TEXT, "where; a path"),),
+        (Field("folder", Kind.TEXT, "where; a path, from the folder that the engine was started in"),),
         (Field("folder", Kind.TEXT, "where it is"),),
         http="POST /export",
     ),

@@ -377,7 +377,6 @@ MISTAKES = {
     "no port": ["play", "--engine", "studio:"],
     "an empty address": ["play", "--engine", ""],
     "engine and project": ["play", "--engine", "5570", "--project", "night.rg"],
-    "a sample rate for a running engine": ["generate", "techno", "--sample-rate", "44100"],
     "an unknown attribute": ["set", "bass", "loudness", "1"],
     "an attribute out of range": ["set", "bass", "density", "2"],
     "an attribute that is no number": ["set", "density", "much"],

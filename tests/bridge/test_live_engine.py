@@ -428,6 +428,21 @@ def test_auto_regenerates_in_the_last_of_every_so_many_bars(tmp_path: Path) -> N
     with_engine(tmp_path, test)
 
 
+def test_what_goes_on_by_itself_gives_way_to_who_asks(tmp_path: Path) -> None:
+    async def test(one: Live) -> None:
+        await one.do("regenerate", track="bass")
+        await one.do("auto", every=1)
+        one.worker.hold()
+        one.engine._heard(BarLine(0, 0, 1))
+        await one.worker.waiting.wait()
+        undone = one.start("undo")
+        assert (await undone)["changed"] == {"bass": "bass-1"}
+        assert one.heard("problem") == []
+        assert [command for command, _ in one.applied] == ["regenerate", "undo"]
+
+    with_engine(tmp_path, test)
+
+
 def test_auto_with_everything_locked_leaves_all_as_it_is(tmp_path: Path) -> None:
     async def test(one: Live) -> None:
         for role in Role:

@@ -81,8 +81,8 @@ def test_values_that_make_sense_are_taken(field: Field, given: object, parsed: o
 @pytest.mark.parametrize(
     ("field", "given", "message"),
     [
-        (INT, 0, "bars cannot be 0 bars. Use 1 to 64 bars."),
-        (INT, 65, "bars cannot be 65 bars. Use 1 to 64 bars."),
+        (INT, 0, "bars cannot be 0. Use 1 to 64."),
+        (INT, 65, "bars cannot be 65. Use 1 to 64."),
         (INT, 2.5, 'bars is a whole number, not "2.5".'),
         (INT, "many", 'bars is a number, not "many".'),
         (SEED, 2**63, "seed cannot be 9.22337e+18. Use 0 to 9.22337e+18."),

@@ -65,7 +65,11 @@ def test_errors_have_a_code_and_a_message() -> None:
     assert answer["error"]["code"] == "UnknownCommand"
 
 
-@pytest.mark.parametrize("answer", [KeyError("no such thing"), {"session": object()}, {"session": {1j: 2}}], ids=["raises", "no value", "no key"])
+@pytest.mark.parametrize(
+    "answer",
+    [KeyError("no such thing"), {"session": object()}, {"session": {1j: 2}}],
+    ids=["raises", "no value", "no key"],
+)
 def test_a_failing_engine_is_an_error_too(answer: object, caplog: pytest.LogCaptureFixture) -> None:
     engine = FakeEngine()
     engine.answers["session"] = answer

@@ -160,6 +160,14 @@ def stop(project: Path | None, engine: str | None, keys: Path | None) -> None:
 
 
 @commands.command()
+@project_option
+@engine_options
+def cancel(project: Path | None, engine: str | None, keys: Path | None) -> None:
+    """Give up what the running engine is generating."""
+    _tell(project, engine, keys, "cancel", {})
+
+
+@commands.command()
 @click.argument("bar")
 @click.argument("beat", default="1")
 @project_option

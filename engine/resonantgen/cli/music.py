@@ -17,7 +17,6 @@ from resonantgen.cli.base import (
 )
 from resonantgen.cli.perform import perform, perform_served, print_opened, print_session, run, set_lock
 from resonantgen.cli.place import Place, find_place
-from resonantgen.errors import BadValue
 
 
 @commands.command()
@@ -50,10 +49,16 @@ def generate(
     place = find_place(project, engine, keys, default=lambda: newest_or_named(prompt))
     names = None if tracks is None else [name for name in tracks.split(",") if name.strip()]
     if place.served:
-        if sample_rate is not None:
-            raise BadValue("A running engine keeps its sample rate. Stop it first, or leave out --sample-rate.")
-        asked = {"tempo": tempo, "key": key, "meter": meter, "bars": bars, "seed": seed, "tracks": names}
-        perform_served(place, "generate", {"prompt": prompt, **asked}, as_json)
+        asked: dict[str, object] = {
+            "prompt": prompt,
+            "tempo": tempo,
+            "key": key,
+            "meter": meter,
+            "bars": bars,
+            "seed": seed,
+        }
+        asked |= {"tracks": names, "sample_rate": sample_rate}
+        perform_served(place, "generate", asked, as_json)
         return
     from resonantgen.session.session import Session
 

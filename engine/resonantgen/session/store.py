@@ -187,6 +187,7 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        (self.path / DATABASE).stat()  # SQLite goes on writing to a file that was removed
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
