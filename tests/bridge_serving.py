@@ -12,6 +12,7 @@ import msgspec
 import zmq
 import zmq.asyncio
 
+from resonantgen.errors import AddressTaken
 from resonantgen_bridge.calls import Engine
 from resonantgen_bridge.keys import ServerKeys
 from resonantgen_bridge.zmq_server import ZmqServer
@@ -34,8 +35,14 @@ def run(work: Coroutine[Any, Any, T], seconds: float = 2 * HANG_SECONDS) -> T:
 async def serving(
     engine: Engine, commands_port: int = 0, events_port: int = 0, keys: ServerKeys | None = None
 ) -> AsyncIterator[ZmqServer]:
+    """On ports that were another server's until just now, too: ZeroMQ closes sockets a little after it is told to."""
     server = ZmqServer(engine, commands_port=commands_port, events_port=events_port, keys=keys)
-    await server.start()
+    while True:
+        try:
+            await server.start()
+            break
+        except AddressTaken:
+            await asyncio.sleep(0.01)
     try:
         yield server
     finally:
