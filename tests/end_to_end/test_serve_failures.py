@@ -172,7 +172,9 @@ def test_two_engines_on_the_same_ports(engine: EngineProcess, project: Path, tmp
         for port in (osc, zmq):
             assert f"pid {engine.pid}, project {engine.project.name}" in line_of(second, port)
         second.wait_for_line("playing")
-        assert not (copy / "engine.json").exists()  # nobody could reach it
+        served = find_served(copy)  # at ports of its own, where the command line finds it
+        assert served is not None
+        assert port_of(served.zmq) != zmq
         assert find_served(engine.project)  # nor has it taken the place of the first
         assert second.end() == 0
         assert second.errors == ""
