@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
-from resonantgen.realtime.player import Player
-
 from resonantgen.errors import ResonantGenError
 from resonantgen.music.notes import Role
+from resonantgen.realtime.player import Player
 from resonantgen.session.session import Session
 from resonantgen.session.setup import Setup, Strip
 from resonantgen_bridge.hub import Hub
