@@ -81,7 +81,7 @@ Numbers, booleans and texts stand for each other where it makes sense: `1`, `1.0
 ```python
 from resonantgen_bridge import Client
 
-with Client() as engine:                     # Client("tcp://192.168.1.5:5570", keys=Path("keys")) for another machine
+with Client() as engine:  # Client("tcp://192.168.1.5:5570", keys=Path("keys")) for another machine
     engine.lock(track="drums")
     engine.regenerate(prompt="make the bass more aggressive", on_progress=print)
     print(engine.state()["tempo"])
