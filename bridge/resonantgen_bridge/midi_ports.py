@@ -1,6 +1,8 @@
 """MIDI ports of this machine: listed, opened, and opened again when they come back.
 
-Ports belong to one thread, but for two things: `receive` is called in the MIDI system's own, and any one thread sends.
+Ports belong to one thread, but for two things: `receive` is called in a thread of the port's own, and any one thread
+sends. What arrives is fetched, not called back: JACK ends a client by cancelling its thread, and if that thread is on
+its way into Python just then, it takes Python's lock with it and the whole process stands still.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ from resonantgen.errors import DeviceError, quoted
 
 CLIENT: Final = "ResonantGen"  # what other programs see
 DEFAULT_PORT: Final = "default"  # as VIRTUAL_PORT
+_POLL_SECONDS: Final = 0.001
+_QUEUED_MESSAGES: Final = 4096  # that arrive between two looks
+_STALE_SECONDS: Final = 0.05  # times that are further from now than this are not believed
 VIRTUAL_PORT: Final = "virtual"  # a port of our own, for others to connect to
 
 Receive: TypeAlias = Callable[[Sequence[int], float], None]  # a message, and time.monotonic() when it came
@@ -60,10 +65,12 @@ class MidiPort:
     """One port, in or out: named, in part or in whole, or our own. Made closed."""
 
     def __init__(self, name: str = DEFAULT_PORT, receive: Receive | None = None) -> None:
-        """With `receive`, an input: it is called with each message, in the MIDI system's thread, and must not raise."""
+        """With `receive`, an input: it is called with each message, in the port's thread, and must not raise."""
         self._wanted = name
         self._receive = receive
         self._client: Any = None
+        self._fetching: threading.Thread | None = None
+        self._closing = threading.Event()
         self._using = threading.Lock()  # a client that sends must not be deleted
         self._opened = ""  # the whole name of the other program's port; empty: our own
 
@@ -85,7 +92,6 @@ class MidiPort:
         try:
             if self._receive:
                 client.ignore_types(sysex=True, timing=False, active_sense=True)
-                client.set_callback(self._arrived)
             self._opened = "" if self.virtual else find_port(self._wanted, client.get_ports())
             if self.virtual:
                 client.open_virtual_port("in" if self._receive else "out")
@@ -102,6 +108,10 @@ class MidiPort:
             client.delete()
             raise
         self._client = client
+        if self._receive:
+            self._closing.clear()
+            self._fetching = threading.Thread(target=self._fetch, args=(client,), name="midi in", daemon=True)
+            self._fetching.start()
 
     def send(self, message: Sequence[int]) -> None:
         """Send at once, from any one thread; nothing if it is not open. Raises DeviceError."""
@@ -131,14 +141,23 @@ class MidiPort:
         with self._using:
             client, self._client = self._client, None
         if client is not None:
-            if self._receive:
-                client.cancel_callback()
+            self._closing.set()
+            if self._fetching is not None:
+                self._fetching.join()
+                self._fetching = None
             client.close_port()
             client.delete()
 
-    def _arrived(self, event: tuple[Sequence[int], float], _: object) -> None:
+    def _fetch(self, client: Any) -> None:
+        """In the port's thread. A message brings the time since the one before it, as the MIDI system measured it."""
         assert self._receive is not None
-        self._receive(event[0], time.monotonic())
+        came = 0.0
+        while not self._closing.wait(_POLL_SECONDS):
+            while (event := client.get_message()) is not None:
+                now = time.monotonic()
+                expected = came + event[1]
+                came = expected if now - _STALE_SECONDS < expected <= now else now
+                self._receive(event[0], came)
 
 
 def find_port(wanted: str, names: Sequence[str]) -> str:
@@ -164,7 +183,7 @@ def _client(kind: type[Any]) -> Any:
             if system == rtmidi.API_LINUX_ALSA and not Path("/dev/snd/seq").exists():
                 continue
             with suppress(rtmidi.RtMidiError):
-                return kind(system, CLIENT)
+                return kind(system, CLIENT, _QUEUED_MESSAGES) if kind is rtmidi.MidiIn else kind(system, CLIENT)
     raise DeviceError(
         "No MIDI system runs here. On Linux load ALSA's sequencer (modprobe snd-seq), or start JACK or PipeWire."
         if sys.platform.startswith("linux")

@@ -11,7 +11,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import mido
 import pytest
@@ -176,15 +175,17 @@ class Synth:
     """Collects what arrives at a virtual port."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple[int, ...]] = []
+        self._heard: list[tuple[int, ...]] = []
         self.port = rtmidi.MidiIn(rtmidi.API_UNIX_JACK, "Synth", queue_size_limit=100_000)
-        self.port.set_callback(self._arrived)
 
-    def _arrived(self, event: tuple[list[int], float], _: Any) -> None:
-        self.heard.append(tuple(event[0]))
+    @property
+    def heard(self) -> list[tuple[int, ...]]:
+        """All so far. It is fetched: see `midi_ports.py` for why nothing is called back."""
+        while (event := self.port.get_message()) is not None:
+            self._heard.append(tuple(event[0]))
+        return self._heard
 
     def close(self) -> None:
-        self.port.cancel_callback()
         self.port.close_port()
         self.port.delete()
 
