@@ -151,6 +151,7 @@ def test_a_served_project_reads_as_one_on_disk(
 ) -> None:
     """Each command says and gives the same, whoever does it."""
     monkeypatch.setattr("resonantgen.session.view.Studio", SilentStudio)
+    monkeypatch.setattr("resonantgen.report.Reporter.first_time", lambda _: None)  # what is said on a new machine
     there = Path(shutil.copytree(project, tmp_path / "there" / "night.rg"))
     spoken, documents = [], []
     for path, serve in ((project, False), (there, True)):
