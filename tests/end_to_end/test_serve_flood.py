@@ -20,7 +20,9 @@ RATE = 5000  # messages a second
 SECONDS = 30
 WARM_SECONDS = 6  # until every cache is full
 TICK_SECONDS = 0.01
-GROWTH_MB = 48  # of the engine and its worker, each; takes alone are four times as much
+# A leak of a kilobyte a message would be 150 MB in the engine. The worker hears of no message: it loads styles and sounds
+# as it first needs them, and keeps what it frees for a while, the more the busier the machine.
+GROWTH_MB = {"engine": 48, "worker": 120}
 LATENCY_MS = "500"  # rather than 80: that other programs take the processor for so long is not what is tested here
 ANSWER_SECONDS = 5  # where nothing waits it answers within milliseconds
 
@@ -99,7 +101,7 @@ def test_a_flood_of_osc_while_it_plays(tmp_path: Path) -> None:
         assert after["transport"]["playing"]
         assert after["audio"]["telemetry"]["underruns"] == before["audio"]["telemetry"]["underruns"]
         assert after["audio"]["telemetry"]["callbacks"] > before["audio"]["telemetry"]["callbacks"]
-        assert all(memory_after[name] - memory_before[name] < GROWTH_MB for name in memory_before)
+        assert all(memory_after[name] - memory_before[name] < GROWTH_MB[name] for name in memory_before)
         assert engine.children().keys() == pids
         assert after["applied"] > before["applied"]
         wait_for("it to be done", lambda: not engine.state["busy"])
