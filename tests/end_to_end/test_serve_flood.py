@@ -20,8 +20,8 @@ RATE = 5000  # messages a second
 SECONDS = 30
 WARM_SECONDS = 6  # until every cache is full
 TICK_SECONDS = 0.01
-# A leak of a kilobyte a message would be 150 MB in the engine. The worker hears of no message: it loads styles and sounds
-# as it first needs them, and keeps what it frees for a while, the more the busier the machine.
+# A leak of a kilobyte a message would be 150 MB in the engine. The worker hears of no message: it loads styles and
+# sounds as it first needs them, and keeps what it frees for a while, the more the busier the machine.
 GROWTH_MB = {"engine": 48, "worker": 120}
 LATENCY_MS = "500"  # rather than 80: that other programs take the processor for so long is not what is tested here
 ANSWER_SECONDS = 5  # where nothing waits it answers within milliseconds
