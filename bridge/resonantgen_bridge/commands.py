@@ -92,21 +92,14 @@ class Commands:
             sample_rate = sample_rate or self._sample_rate
         exact = None if tempo is None else _tempo(tempo)
 
-        def plan(intent: Intent) -> Order:
-            return self._session.order_generation(
-                intent,
-                tempo=exact,
-                key=key,
-                meter=meter,
-                bars=bars,
-                seed=seed,
-                sample_rate=sample_rate,
-                tracks=tracks,
-            )
+        options: dict[str, Value] = {"key": key, "meter": meter, "bars": bars, "seed": seed}
+        options |= {"tracks": tracks, "sample_rate": sample_rate}
 
-        arguments: dict[str, Value] = {"prompt": prompt, "tempo": tempo, "key": key, "meter": meter}
-        arguments |= {"bars": bars, "seed": seed, "tracks": tracks, "sample_rate": sample_rate}
-        return await self._generate(Call("generate", arguments), plan, on_progress, text=prompt)
+        def plan(intent: Intent) -> Order:
+            return self._session.order_generation(intent, tempo=exact, **options)
+
+        call = Call("generate", {"prompt": prompt, "tempo": tempo, **options})
+        return await self._generate(call, plan, on_progress, text=prompt)
 
     async def regenerate(self, on_progress: Listener, prompt: str, track: str | None, seed: int | None) -> Outcome:
         def plan(intent: Intent) -> Order:
@@ -236,7 +229,7 @@ class Commands:
     async def _generate(
         self, call: Call, plan: Callable[[Intent], Order], on_progress: Listener, text: str = ""
     ) -> Outcome:
-        return outcome(await self._queue.submit(Request(call, plan, text), on_progress))
+        return outcome(await self._queue.submit(Request(call, plan, text=text), on_progress))
 
     async def _edit(self, call: Call, intent: Intent, on_progress: Listener) -> Outcome:
         """Change what all tracks share. A host repeats what is so already: then there is nothing to make."""
@@ -252,7 +245,7 @@ class Commands:
         def act() -> Result:
             return step(track)
 
-        request = Request(Call(name, {"track": track}), act, plans=False)
+        request = Request(Call(name, {"track": track}), act=act)
         return outcome(await self._queue.submit(request, on_progress))
 
 

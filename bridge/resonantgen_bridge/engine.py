@@ -126,10 +126,6 @@ class LiveEngine:
     def commands(self) -> Commands:
         return self._commands
 
-    @property
-    def hub(self) -> Hub:
-        return self._hub
-
     async def __aenter__(self) -> LiveEngine:
         self._playback.follow()
         self._player.start()

@@ -11,7 +11,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias, cast
+from functools import partial
+from typing import TypeAlias
 
 from resonantgen.errors import Cancelled
 from resonantgen.music.notes import Role
@@ -31,12 +32,14 @@ Act: TypeAlias = Callable[[], Result]  # what needs nothing made, such as undo
 
 @dataclass(eq=False)
 class Request:
-    """One command in the line. `call` may be replaced by a later one of the same kind while it waits."""
+    """One command in the line: a plan of takes to make, or an act. A later one of the same kind may take the place of
+    a plan that waits.
+    """
 
     call: Call
-    work: Plan | Act
-    text: str = ""  # words to understand first
-    plans: bool = True  # whether `work` is a Plan
+    plan: Plan | None = None
+    act: Act | None = None
+    text: str = ""  # words to understand before it is planned
     automatic: bool = False  # nobody asked for it just now, so it gives way to whoever does
     listeners: list[Listener] = field(default_factory=list)
     done: asyncio.Future[Result] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -76,8 +79,8 @@ class GenerationQueue:
         Of commands that wait, the same kind counts once: the last one is done, for all who asked. If everyone who
         waits for a command is cancelled, it is given up. Raises what the command raises, and Cancelled.
         """
-        if not request.plans and not self.busy:
-            return self._done(request, _act(request))
+        if request.act is not None and not self.busy:
+            return self._done(request, request.act())
         if not request.automatic and self._running is not None and self._running.automatic:
             self._give_up(self._running)
         request = self._join(request)
@@ -114,8 +117,8 @@ class GenerationQueue:
 
     def _join(self, request: Request) -> Request:
         for other in self._waiting:
-            if request.plans and _kind(other.call) == _kind(request.call):
-                other.call, other.work, other.text = request.call, request.work, request.text
+            if request.plan is not None and _kind(other.call) == _kind(request.call):
+                other.call, other.plan, other.text = request.call, request.plan, request.text
                 return other
         self._waiting.append(request)
         return request
@@ -151,40 +154,41 @@ class GenerationQueue:
     # -- one command --------------------------------------------------------------------------------------------------
 
     async def _perform(self, request: Request) -> Result:
-        if not request.plans:
-            return self._done(request, _act(request))
+        if request.act is not None:
+            return self._done(request, request.act())
+        assert request.plan is not None
         intent = await self._worker.understand(request.text) if request.text.strip() else Intent("")
-        while True:
-            order = _plan(request, intent)
-            takes = await self._make(request, intent, order)
-            # Nothing is awaited between this last look at the plan and the commit, so nobody can come between.
-            latest = _plan(request, intent)
-            if takes is not None and latest.job == order.job:
-                return self._done(request, self._session.fulfil(latest, takes))
-            self._session.discard(takes or [])
-            self._playback.follow()
+        plan = partial(request.plan, intent)
+        while (result := await self._make(request, plan)) is None:
+            pass  # it has become another plan
+        return result
 
     def _done(self, request: Request, result: Result) -> Result:
         """Tell of it at once: whatever comes next is applied after it."""
         self._applied(request.call, result)
         return result
 
-    async def _make(self, request: Request, intent: Intent, order: Order) -> list[Take] | None:
-        """The takes of an order, their audio stored; None as soon as the plan has become another one."""
-        loop = asyncio.get_running_loop()
+    async def _make(self, request: Request, plan: Callable[[], Order]) -> Result | None:
+        """Make what is planned, and commit it; None as soon as the plan has become another one."""
+        order = plan()
         self._moved.clear()
-        work = loop.create_task(self._make_and_store(request, order))
+        work = asyncio.get_running_loop().create_task(self._make_and_store(request, order))
         taken = False
         try:
             while not work.done():
                 await self._wait_for_move_or(work)
                 if self._moved.is_set():
                     self._moved.clear()
-                    if _plan(request, intent).job != order.job:
+                    if plan().job != order.job:
                         return None
             takes = work.result()
+            # Nothing is awaited between this last look at the plan and the commit, so nobody can come between.
+            latest = plan()
+            if latest.job != order.job:
+                return None
+            result = self._session.fulfil(latest, takes)
             taken = True
-            return takes
+            return self._done(request, result)
         finally:
             if not taken:
                 work.cancel()
@@ -249,16 +253,6 @@ class _Audition:
         self._awaited.discard(ready.role)
         if not self._awaited:
             self._playback.audition(self._grid, self._ready)
-
-
-def _plan(request: Request, intent: Intent) -> Order:
-    plan = cast("Plan", request.work)
-    return plan(intent)
-
-
-def _act(request: Request) -> Result:
-    act = cast("Act", request.work)
-    return act()
 
 
 def _kind(call: Call) -> tuple[object, ...]:

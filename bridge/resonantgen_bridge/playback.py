@@ -9,7 +9,6 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from resonantgen.realtime.material import Change, Grid, Material
 from resonantgen.realtime.player import Player
 from resonantgen.realtime.worker import Ready, Worker
 from resonantgen.session.session import Session
-from resonantgen.session.values import Settings, Take
+from resonantgen.session.values import Progress, Settings, Take
 
 CACHED_BYTES = 400_000_000  # of sound that does not play now, but may again: what undo brings back
 PREVIEW_SECONDS = 0.06  # that a track's first bar may take until it can be played, with the machine busy
@@ -142,7 +141,9 @@ class Playback:
         roles = {take.role for take in takes}
         early: dict[Role, Material | None] = {}
 
-        def listen(ready: Ready) -> None:
+        def listen(ready: Progress | Ready) -> None:
+            if isinstance(ready, Progress):
+                return
             if not ready.material.partial:
                 self._keep(ready.material, grid.tempo)
             early[ready.role] = ready.material
@@ -150,12 +151,7 @@ class Playback:
                 found = {role: self._find(take, grid) for role, take in self._session.playing.items()}
                 self._player.change(Change(grid, {**found, **early}))
 
-        await self._worker.render(takes, grid, self.next_bar(grid, len(takes)), partial(_only_ready, listen))
-
-
-def _only_ready(listen: Callable[[Ready], None], message: object) -> None:
-    if isinstance(message, Ready):
-        listen(message)
+        await self._worker.render(takes, grid, self.next_bar(grid, len(takes)), listen)
 
 
 def _read(session: Session, take: Take) -> Material:
