@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import Final
 
 from resonantgen.errors import AddressTaken, BadValue, quoted
 from resonantgen_bridge.protocol import ZMQ_COMMANDS_PORT
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK: Final = "127.0.0.1"
 ANOTHER_PROGRAM = "another program"
 
 

@@ -179,19 +179,19 @@ class Commands:
     # -- mixer --------------------------------------------------------------------------------------------------------
 
     def gain(self, track: str, gain: float) -> Outcome:
-        self._desk.set_strip(Role(track), replace(self._desk.strip(Role(track)), gain_db=gain))
-        return {}
+        return self._set_strip(track, gain_db=gain)
 
     def pan(self, track: str, pan: float) -> Outcome:
-        self._desk.set_strip(Role(track), replace(self._desk.strip(Role(track)), pan=pan))
-        return {}
+        return self._set_strip(track, pan=pan)
 
     def mute(self, track: str, on: bool) -> Outcome:
-        self._desk.set_strip(Role(track), replace(self._desk.strip(Role(track)), muted=on))
-        return {}
+        return self._set_strip(track, muted=on)
 
     def solo(self, track: str, on: bool) -> Outcome:
-        self._desk.set_strip(Role(track), replace(self._desk.strip(Role(track)), soloed=on))
+        return self._set_strip(track, soloed=on)
+
+    def _set_strip(self, track: str, **values: Value) -> Outcome:
+        self._desk.set_strip(Role(track), replace(self._desk.strip(Role(track)), **values))
         return {}
 
     # -- the DAW, MIDI, the engine itself -----------------------------------------------------------------------------

@@ -26,7 +26,7 @@ import click
 from resonantgen import __version__
 from resonantgen.errors import ResonantGenError
 from resonantgen.realtime.devices import list_devices
-from resonantgen_bridge.options import LOOPBACK
+from resonantgen_bridge.addresses import LOOPBACK
 from resonantgen_bridge.protocol import OSC_PORT, ZMQ_COMMANDS_PORT, ZMQ_EVENTS_PORT
 from resonantgen_bridge.served import holder_of_port
 

@@ -7,9 +7,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from resonantgen_bridge.addresses import LOOPBACK
 from resonantgen_bridge.protocol import OSC_PORT, ZMQ_COMMANDS_PORT, ZMQ_EVENTS_PORT
 
-LOOPBACK: Final = "127.0.0.1"
 DEFAULT_DEVICE: Final = "default"  # the engine's choice, such as the system's default output
 NO_DEVICE: Final = "none"
 

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
 from resonantgen.errors import AddressTaken, BadValue, EngineError, ResonantGenError
-from resonantgen_bridge.addresses import address_taken
+from resonantgen_bridge.addresses import LOOPBACK, address_taken
 from resonantgen_bridge.calls import Call, Engine, Notice
 from resonantgen_bridge.osc_addresses import Route, routes_of
 from resonantgen_bridge.osc_backlog import Backlog, Job
@@ -57,7 +57,7 @@ class OscServer(asyncio.DatagramProtocol):
     """Answers on one UDP port. `port` 0 takes a free one; `.address` says which."""
 
     def __init__(
-        self, engine: Engine, *, host: str = "127.0.0.1", port: int = OSC_PORT, foreign: Sequence[ForeignOsc] = ()
+        self, engine: Engine, *, host: str = LOOPBACK, port: int = OSC_PORT, foreign: Sequence[ForeignOsc] = ()
     ) -> None:
         self._engine = engine
         self._wanted: Address = (host, port)

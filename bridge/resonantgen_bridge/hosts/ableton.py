@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from resonantgen_bridge.addresses import LOOPBACK
 from resonantgen_bridge.calls import Engine
 from resonantgen_bridge.hosts import MAX_DAW_TRACKS, Follower, HostPort, number_of
 from resonantgen_bridge.options import Arm
@@ -35,8 +36,8 @@ class AbletonHost:
         self,
         engine: Engine,
         *,
-        live: Address = ("127.0.0.1", LIVE_PORT),
-        listen: Address = ("127.0.0.1", LISTEN_PORT),
+        live: Address = (LOOPBACK, LIVE_PORT),
+        listen: Address = (LOOPBACK, LISTEN_PORT),
         arm: Arm = Arm.LOCK,
         poll_seconds: float = POLL_SECONDS,
     ) -> None:

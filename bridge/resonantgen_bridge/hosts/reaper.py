@@ -21,6 +21,7 @@ from typing import Any
 
 from resonantgen.errors import BadValue
 from resonantgen.music.time import Meter
+from resonantgen_bridge.addresses import LOOPBACK
 from resonantgen_bridge.calls import Engine, Notice
 from resonantgen_bridge.hosts import Follower, HostPort, number_of
 from resonantgen_bridge.options import Arm
@@ -28,7 +29,7 @@ from resonantgen_bridge.osc_packets import Message
 from resonantgen_bridge.osc_subscribers import Address
 from resonantgen_bridge.protocol import OSC_ROOT
 
-LISTEN_PORT, REAPER_PORT = 9000, 8000
+LISTEN_PORT = 9000
 _REFRESH_ALL_SURFACES = 41743  # an action of REAPER: it sends everything again
 _TIMES_BEFORE_BEATS = 2  # by then beats have come, if they are sent
 _TRACK = re.compile(r"/track/([0-9]{1,3})/(recarm|name)")
@@ -46,7 +47,7 @@ class ReaperHost:
         self,
         engine: Engine,
         *,
-        listen: Address = ("127.0.0.1", LISTEN_PORT),
+        listen: Address = (LOOPBACK, LISTEN_PORT),
         reaper: Address | None = None,
         arm: Arm = Arm.LOCK,
         arm_back: bool = False,

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from resonantgen.music.notes import Role
+from resonantgen.music.time import TICKS_PER_QUARTER
 from resonantgen.realtime.deck import NO_TRACKS, ROLES, Deck, Passage, Voice
 from resonantgen.realtime.heard import BarLine, Beat, Heard, Moved, NotesOff, Stopped, Swapped
 from resonantgen.realtime.lines import Region
@@ -112,7 +113,7 @@ class Transport:
         tempo = deck.lines.grid.tempo
         first, end = self._region.span(deck.lines.bar_count)
         start, length = deck.lines.bars[first], deck.lines.bars[end] - deck.lines.bars[first]
-        loop_quarters = (end - first) * tempo.meter.bar_ticks / 480
+        loop_quarters = (end - first) * tempo.meter.bar_ticks / TICKS_PER_QUARTER
         frames_per_quarter = 60 * self._sample_rate / float(tempo.tempo_bpm)
         wanted = start + (round(quarters % loop_quarters * frames_per_quarter) + self.frame - frame) % length
         here = deck.frame if deck.playing else deck.frame - self._fade_frames
