@@ -11,15 +11,15 @@ import json
 import os
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import DEVNULL, PIPE
 from contextlib import suppress
 from pathlib import Path
 
 from resonantgen.errors import EngineError, ResonantGenError
+from resonantgen.session.export import remove_unfinished
 from resonantgen_bridge import wire
 
 NICENESS = 10  # sound and answers go first
-CLOSE_SECONDS = 5.0  # to remove what was begun
 
 
 async def export(project: Path, folder: Path) -> Path:
@@ -32,7 +32,10 @@ async def export(project: Path, folder: Path) -> Path:
     try:
         output, _ = await process.communicate()
     finally:
-        await _end(process)
+        if process.returncode is None:
+            process.kill()  # it may be in the midst of compiling, where it would hear nothing else
+            await process.wait()
+            remove_unfinished(folder, process.pid)
     try:
         answer = json.loads(output)
     except ValueError:
@@ -42,23 +45,11 @@ async def export(project: Path, folder: Path) -> Path:
     return Path(answer["folder"])
 
 
-async def _end(process: Process) -> None:
-    if process.returncode is not None:
-        return
-    process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), CLOSE_SECONDS)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-
-
 def main(project: str, folder: str) -> None:
     """The process: print where the export is, or what was wrong, as JSON."""
     from resonantgen.session.session import Session
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine, which then ends this process
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by an exception, so that unfinished files are removed
     if hasattr(os, "nice"):
         with suppress(OSError):
             os.nice(NICENESS)

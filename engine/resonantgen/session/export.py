@@ -19,7 +19,7 @@ from resonantgen.music.midi import MidiTrack, encode_midi
 from resonantgen.music.theory import Key, Progression
 from resonantgen.music.time import TICKS_PER_QUARTER, Meter
 from resonantgen.prompt import intent_to_dict
-from resonantgen.session.files import staged_folder, storage_errors, sync_folder, write_file
+from resonantgen.session.files import remove_staged, staged_folder, storage_errors, sync_folder, write_file
 from resonantgen.session.values import Settings, Take
 
 if TYPE_CHECKING:
@@ -37,15 +37,28 @@ def export(session: SessionView, folder: Path) -> Path:
     """
     session.music()
     replaced = _earlier_files(folder)
-    # Within an existing folder, so that files can be moved even if it is a disk of its own.
-    place = (folder, _STAGED) if folder.is_dir() else (folder.parent, f".{folder.name}{_STAGED}")
-    with storage_errors(folder), staged_folder(*place) as staging:
+    with storage_errors(folder), staged_folder(*_staging_place(folder)) as staging:
         written = []
         for name, data in _files(session):
             write_file(staging / name, data)
             written.append(name)
         _move(staging, folder, written, replaced)
     return folder
+
+
+def remove_unfinished(folder: Path, pid: int) -> None:
+    """Remove what a process that was killed in the midst of an export to that folder has left of it."""
+    for place in {_staging_place(folder), (folder.parent, _staged_beside(folder))}:
+        remove_staged(*place, pid)
+
+
+def _staging_place(folder: Path) -> tuple[Path, str]:
+    """Within an existing folder, so that files can be moved even if it is a disk of its own."""
+    return (folder, _STAGED) if folder.is_dir() else (folder.parent, _staged_beside(folder))
+
+
+def _staged_beside(folder: Path) -> str:
+    return f".{folder.name}{_STAGED}"
 
 
 def _files(session: SessionView) -> Iterator[tuple[str, bytes]]:

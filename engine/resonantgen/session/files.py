@@ -89,6 +89,12 @@ def staged_folder(parent: Path, prefix: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def remove_staged(parent: Path, prefix: str, pid: int) -> None:
+    """Remove the staged folders of a process that has ended."""
+    for folder in parent.glob(f"{glob.escape(prefix)}{pid}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def remove_abandoned(parent: Path, prefix: str) -> None:
     """Remove staged folders whose process was killed, and not those that another process fills now."""
     for folder in parent.glob(f"{glob.escape(prefix)}*"):
