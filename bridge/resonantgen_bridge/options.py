@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from resonantgen_bridge.addresses import LOOPBACK
-from resonantgen_bridge.protocol import OSC_PORT, ZMQ_COMMANDS_PORT, ZMQ_EVENTS_PORT
+from resonantgen_bridge.protocol import OSC_PORT, PLUGIN_PORT, ZMQ_COMMANDS_PORT, ZMQ_EVENTS_PORT
 
 DEFAULT_DEVICE: Final = "default"  # the engine's choice, such as the system's default output
 NO_DEVICE: Final = "none"
@@ -54,6 +54,7 @@ class ServeOptions:
     events_port: int = ZMQ_EVENTS_PORT
     osc_port: int = OSC_PORT
     osc_listen: str = LOOPBACK  # the address that OSC is received at; "0.0.0.0": from every network
+    plugin_port: int = PLUGIN_PORT  # for the plugin in DAWs, on loopback
     listen: str = LOOPBACK  # the same for ZeroMQ; others than loopback need `keys`
     keys: Path | None = None  # the folder with the server's CURVE keys
     # -- what it works with --
@@ -64,6 +65,8 @@ class ServeOptions:
     link: bool = False  # Ableton Link
     reaper: Peer | None = None  # where REAPER's OSC device listens
     ableton: bool = False  # talk to AbletonOSC on its own ports
+    ardour: Peer | None = None  # where Ardour's OSC surface listens
+    follow: bool = True  # the plugin's host sets tempo, meter, play and position
     arm: Arm = Arm.LOCK
     arm_back: bool = False  # a lock that was made elsewhere arms the track in REAPER
     # -- what it keeps --

@@ -20,7 +20,7 @@ VERSION = 1  # of the protocol; a client refuses an engine of another
 OSC_ROOT = "/rg"
 HTTP_ROOT = "/v1"
 
-ZMQ_COMMANDS_PORT, ZMQ_EVENTS_PORT, OSC_PORT = 5570, 5571, 9010
+ZMQ_COMMANDS_PORT, ZMQ_EVENTS_PORT, PLUGIN_PORT, OSC_PORT = 5570, 5571, 5590, 9010
 METER_HZ = 20
 MAX_TEXT = 1000  # characters of a prompt or any other text
 MAX_SEED = (1 << 63) - 1

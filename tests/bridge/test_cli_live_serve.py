@@ -56,7 +56,7 @@ def test_every_option(fake: FakeServe) -> None:
         "--project n.rg --prompt techno --audio hdmi --stems --sample-rate 44100 --block 512 --latency 40.5 --no-play "
         "--auto 8 --zmq-port 0 --events-port 0 --osc-port 9000 --osc-listen 0.0.0.0 --listen 192.168.1.5 --keys k "
         "--midi-in pads --midi-out synth --midi-map korg_nanokontrol2 --midi-clock --link --reaper 127.0.0.1:8000 "
-        "--ableton --arm ignore --arm-back --journal j.jsonl"
+        "--ableton --ardour 127.0.0.1:3819 --plugin-port 0 --no-follow --arm ignore --arm-back --journal j.jsonl"
     )
     new_keys(Path("k"))
     assert main(["serve", *arguments.split()]) == 0
@@ -83,6 +83,9 @@ def test_every_option(fake: FakeServe) -> None:
         link=True,
         reaper=Peer("127.0.0.1", 8000),
         ableton=True,
+        ardour=Peer("127.0.0.1", 3819),
+        plugin_port=0,
+        follow=False,
         arm=Arm.IGNORE,
         arm_back=True,
         journal=Path("j.jsonl"),

@@ -54,13 +54,16 @@ class Follower:
         self._wanted: dict[str, bool] = {}  # of our tracks: whether the DAW wants it locked
         self._unlockable: set[str] = set()  # wanted locked, but refused: silent as yet
         self._tempo_bpm: float | None = None
+        self._meter = self._key = ""  # as last reported
         self._playing: bool | None = None
         self._quarters: float | None = None
+        self._bars = 0  # of the music when it was last looked at
         self._lanes = Lanes(engine, client, self._refused)
         self._settling: asyncio.TimerHandle | None = None
         self._unsubscribe: Callable[[], None] | None = None
 
     def start(self) -> None:
+        self._bars = int(self._engine.state.get("bars") or 0)
         self._unsubscribe = self._engine.subscribe(self._noticed)
 
     async def close(self) -> None:
@@ -80,6 +83,7 @@ class Follower:
         self._wanted.clear()
         self._unlockable.clear()
         self._tempo_bpm = self._playing = self._quarters = None
+        self._meter = self._key = ""
 
     def expect(self, tracks: Collection[int]) -> None:
         """The DAW's tracks are other ones now: it will say of each of these whether it is armed."""
@@ -105,8 +109,20 @@ class Follower:
         if self._tempo_bpm is not None and abs(tempo_bpm - self._tempo_bpm) < _TEMPO_STEP_BPM:
             return
         self._tempo_bpm = tempo_bpm
-        if abs(tempo_bpm - float(self._engine.state.get("tempo", 0.0))) >= _TEMPO_STEP_BPM:
-            self._send("tempo", "tempo", {"tempo": round(tempo_bpm, 3)})
+        self._send_tempo(tempo_bpm)
+
+    def meter(self, meter: str) -> None:
+        """As "7/8". One that cannot be played here is passed over; so is any while there is no music."""
+        if meter != self._meter:
+            self._meter = meter
+            self._send_meter(meter)
+
+    def key(self, key: str) -> None:
+        """As "A minor". Only a change of it counts: what a DAW starts with, few people have chosen."""
+        first, changed = not self._key, key != self._key
+        self._key = key
+        if changed and not first and self._engine.state.get("bars") and key != self._engine.state.get("key"):
+            self._send("key", "key", {"key": key})
 
     def playing(self, on: bool) -> None:
         """It plays or stands. That it stands when it is met first stops nothing."""
@@ -154,10 +170,28 @@ class Follower:
             self._settle_soon(0.0)  # the user may have said by hand which track is which
         if notice.event != "changed":
             return
+        if "bars" in notice.fields["state"]:
+            self._music_came(notice.fields["state"]["bars"])
         for role in sorted(self._unlockable):
             if notice.fields["state"].get(f"track/{role}/take"):
                 self._unlockable.discard(role)
                 self._lock(role, True)
+
+    def _music_came(self, bars: int) -> None:
+        """The first music of a project has a tempo and a meter of its own, and the DAW has had its own before."""
+        if bars and not self._bars:
+            if self._tempo_bpm is not None:
+                self._send_tempo(self._tempo_bpm)
+            self._send_meter(self._meter)
+        self._bars = bars
+
+    def _send_tempo(self, tempo_bpm: float) -> None:
+        if abs(tempo_bpm - float(self._engine.state.get("tempo", 0.0))) >= _TEMPO_STEP_BPM:
+            self._send("tempo", "tempo", {"tempo": round(tempo_bpm, 3)})
+
+    def _send_meter(self, meter: str) -> None:
+        if meter and self._engine.state.get("bars") and meter != self._engine.state.get("meter"):
+            self._send("meter", "meter", {"meter": meter})
 
     def _lock(self, role: str, locked: bool) -> None:
         refused = partial(self._lock_refused, role) if locked else None

@@ -59,6 +59,9 @@ PORT = click.IntRange(0, 65535)
 @click.option("--link", is_flag=True, help="Ableton Link.")
 @click.option("--reaper", metavar="HOST:PORT", help="Talk to REAPER's OSC device there.")
 @click.option("--ableton", is_flag=True, help="Talk to AbletonOSC in Live on this machine.")
+@click.option("--ardour", metavar="HOST:PORT", help="Talk to Ardour's OSC surface there: 127.0.0.1:3819.")
+@click.option("--plugin-port", metavar="PORT", type=PORT, help="For the plugin in DAWs; 5590.")
+@click.option("--follow/--no-follow", default=None, help="Take tempo, meter and position from the plugin's host.")
 @click.option("--arm", type=click.Choice(["lock", "ignore"]), help="What arming a DAW's track does to ours; lock.")
 @click.option("--arm-back", is_flag=True, help="Arm a track in REAPER, too, when it is locked elsewhere.")
 @click.option("--journal", metavar="FILE", type=click.Path(path_type=Path), help="Write every change there.")
@@ -75,8 +78,9 @@ def _serve(path: Path, prompt: str, given: dict[str, Any]) -> None:
     from resonantgen_bridge.options import Arm, ServeOptions
     from resonantgen_bridge.served import find_served
 
-    if "reaper" in given:
-        given["reaper"] = _peer(given["reaper"])
+    for name in ("reaper", "ardour"):
+        if name in given:
+            given[name] = _peer(name, given[name])
     if "arm" in given:
         given["arm"] = Arm(given["arm"])
     options = ServeOptions(project=path, prompt=prompt, **given)
@@ -130,12 +134,12 @@ def _would_wait() -> bool:
         return False
 
 
-def _peer(text: str) -> Peer:
+def _peer(name: str, text: str) -> Peer:
     """Raises BadValue."""
     from resonantgen_bridge.options import Peer
 
     if ":" not in text:
-        raise BadValue(f'"{text[:60]}" is no address of REAPER. Give host and port, such as 127.0.0.1:8000.')
+        raise BadValue(f'"{text[:60]}" is no address for --{name}. Give host and port, such as 127.0.0.1:8000.')
     host, _, port = parse_address(text).removeprefix("tcp://").rpartition(":")
     return Peer(host.strip("[]"), int(port))
 
