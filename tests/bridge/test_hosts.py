@@ -95,6 +95,59 @@ def test_first_reports_free_and_stop_nothing() -> None:
     play(scene)
 
 
+def test_a_meter_and_a_key_count_once_they_change() -> None:
+    async def scene(engine: NamingEngine, follower: Follower) -> None:
+        follower.meter("7/8")
+        follower.key("C major")
+        await settled()
+        assert engine.calls == []
+        follower.meter("3/4")
+        follower.meter("3/4")
+        follower.key("D dorian")
+        follower.key("D dorian")
+        await settled()
+        assert done(engine) == [("meter", "3/4"), ("key", "D dorian")]
+        follower.meter("9/16")  # cannot be played here: refused, and nobody is worse off
+        follower.forget()
+        follower.meter("4/4")
+        await settled()
+        assert done(engine)[2:] == [("meter", "9/16")]
+
+    play(scene)
+
+
+def test_the_first_music_takes_the_tempo_and_the_meter_that_the_daw_has() -> None:
+    async def scene(engine: NamingEngine, follower: Follower) -> None:
+        follower.tempo(97.5)
+        follower.meter("7/8")
+        await settled()
+        engine.calls.clear()
+        engine.change({"bars": 0})
+        engine.change({"bars": 8, "tempo": 132.0, "meter": "4/4"})
+        await settled()
+        assert done(engine) == [("tempo", 97.5), ("meter", "7/8")]
+        engine.change({"bars": 4, "tempo": 140.0, "meter": "4/4"})  # somebody's own wish
+        await settled()
+        assert len(engine.calls) == 2
+
+    play(scene)
+
+
+def test_a_meter_and_a_key_without_music_are_kept_for_the_first() -> None:
+    async def scene(engine: NamingEngine, follower: Follower) -> None:
+        engine.change({"bars": 0})
+        for meter, key in [("7/8", "A minor"), ("3/4", "E minor")]:
+            follower.meter(meter)
+            follower.key(key)
+        await settled()
+        assert engine.calls == []
+        engine.change({"bars": 8})
+        await settled()
+        assert done(engine) == [("meter", "3/4")]
+
+    play(scene)
+
+
 def test_arming_can_be_ignored() -> None:
     async def scene(engine: NamingEngine, follower: Follower) -> None:
         follower.track_armed(3, True)

@@ -112,13 +112,14 @@ class Follower:
         self._send_tempo(tempo_bpm)
 
     def meter(self, meter: str) -> None:
-        """As "7/8". One that cannot be played here is passed over; so is any while there is no music."""
-        if meter != self._meter:
-            self._meter = meter
+        """As "7/8". What it is at first makes no music anew that is there already; a change of it does."""
+        first, changed = not self._meter, meter != self._meter
+        self._meter = meter
+        if changed and not first:
             self._send_meter(meter)
 
     def key(self, key: str) -> None:
-        """As "A minor". Only a change of it counts: what a DAW starts with, few people have chosen."""
+        """As "A minor". Only a change counts: what a DAW starts with, few people have chosen."""
         first, changed = not self._key, key != self._key
         self._key = key
         if changed and not first and self._engine.state.get("bars") and key != self._engine.state.get("key"):
