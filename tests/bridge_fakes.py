@@ -148,6 +148,8 @@ class FakeEngine:
                 return {"binding": "note 36 on channel 10"}
             case "export":
                 return {"folder": call.arguments["folder"]}
+            case "print":
+                return {"folder": "/prints/night-1"}
             case "session":
                 return {"session": {"tempo": self.state["tempo"]}}
             case "state":

@@ -30,6 +30,7 @@ from resonantgen_bridge.exporting import export
 from resonantgen_bridge.generation import GenerationQueue, Request
 from resonantgen_bridge.hub import Hub
 from resonantgen_bridge.playback import Playback
+from resonantgen_bridge.printing import Wanted, print_apart
 from resonantgen_bridge.protocol import VERSION
 
 TEMPO_DECIMALS = 3  # hosts send 32-bit floats: 97.3 arrives as 97.30000305175781
@@ -209,6 +210,17 @@ class Commands:
         async with self._exporting:
             self._desk.save()
             return {"folder": str(await export(self._session.path, Path(folder)))}
+
+    async def print(
+        self, on_progress: Listener, tracks: Sequence[str] | None, kind: str, bar: int, scene: int
+    ) -> Outcome:
+        daw_tracks = {role.value: number for role, number in self._desk.daw_tracks().items()}
+        wanted = Wanted(None if tracks is None else tuple(tracks), kind, bar, scene, daw_tracks)
+        async with self._exporting:
+            printed = await print_apart(self._session.path, wanted)
+        folder = str(printed.folder)
+        self._hub.tell("printed", folder=folder, bar=bar, scene=scene, tracks=list(printed.tracks), kind=kind)
+        return {"folder": folder}
 
     def session(self) -> Outcome:
         from resonantgen.session.export import session_document

@@ -59,6 +59,13 @@ class Desk:
             return self.setup.daw_tracks[daw_track]
         return role_of_name(self._names.get(daw_track, ""))
 
+    def daw_tracks(self) -> dict[Role, int]:
+        """Of our tracks, the first one in the DAW that stands for it: of those that were mapped, then by name."""
+        mapped = self.setup.daw_tracks
+        numbers = sorted({*mapped, *self._names}, key=lambda number: (number not in mapped, number))
+        found = {role: number for number in reversed(numbers) if (role := self.role_of(number)) is not None}
+        return {role: found[role] for role in Role if role in found}
+
     def save(self) -> None:
         """Save now what is not saved yet."""
         if self._saving is not None:

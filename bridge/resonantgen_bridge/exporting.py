@@ -1,25 +1,15 @@
-"""Exports a project that is being served, in a process of its own.
-
-Stems at another tempo than that of their takes are rendered again. In the engine that would load and run all of the
-synthesis beside the player's thread, and be heard. The process reads the project's files beside the engine.
-"""
+"""Exports a project that is being served, in a process of its own (`apart`)."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
-from resonantgen.errors import EngineError, ResonantGenError
 from resonantgen.session.export import remove_unfinished
-from resonantgen_bridge import wire
+from resonantgen_bridge.apart import answer, run_apart
 
-NICENESS = 10  # sound and answers go first
+_THIS = "resonantgen_bridge.exporting"
 
 
 async def export(project: Path, folder: Path) -> Path:
@@ -27,38 +17,12 @@ async def export(project: Path, folder: Path) -> Path:
 
     Raises what `Session.export` raises, and EngineError.
     """
-    command = [sys.executable, "-P", "-m", "resonantgen_bridge.exporting", str(project), str(folder)]
-    process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE)
-    try:
-        output, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()  # it may be in the midst of compiling, where it would hear nothing else
-            await process.wait()
-            remove_unfinished(folder, process.pid)
-    try:
-        answer = json.loads(output)
-    except ValueError:
-        raise EngineError(f"The export ended without a word (exit code {process.returncode}). Try again.") from None
-    if "folder" not in answer:
-        raise wire.error_from(answer)
-    return Path(answer["folder"])
+    written = await run_apart(_THIS, str(project), str(folder), remove_unfinished=partial(remove_unfinished, folder))
+    return Path(written["folder"])
 
 
 def main(project: str, folder: str) -> None:
-    """The process: print where the export is, or what was wrong, as JSON."""
-    from resonantgen.session.session import Session
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine, which then ends this process
-    if hasattr(os, "nice"):
-        with suppress(OSError):
-            os.nice(NICENESS)
-    try:
-        with Session.open(project, readonly=True) as session:
-            answer = {"folder": str(session.export(folder).absolute())}
-    except ResonantGenError as error:
-        answer = wire.error_fields(error)
-    print(json.dumps(answer))
+    answer(project, lambda session: {"folder": str(session.export(folder).absolute())})
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ ZMQ_COMMANDS_PORT, ZMQ_EVENTS_PORT, PLUGIN_PORT, OSC_PORT = 5570, 5571, 5590, 90
 METER_HZ = 20
 MAX_TEXT = 1000  # characters of a prompt or any other text
 MAX_SEED = (1 << 63) - 1
+MAX_DAW_BAR, MAX_SCENE = 9999, 9999
+PRINT_KINDS = ("audio", "midi")
 
 
 def _track(doc: str = "which track", default: object = REQUIRED) -> Field:
@@ -260,6 +262,20 @@ COMMANDS: tuple[Command, ...] = (
         http="POST /export",
     ),
     Command(
+        "print",
+        "Put what plays into the DAW, at its bar lines: items in REAPER, clips in Live.",
+        (
+            Field("tracks", Kind.TRACKS, "only these", None),
+            Field("kind", Kind.TEXT, "what they are made of", "audio", choices=PRINT_KINDS),
+            Field("bar", Kind.INT, "the DAW's bar at which the items begin", 1, low=1, high=MAX_DAW_BAR),
+            Field("scene", Kind.INT, "Live's scene, from 1; 0: the first that is free", 0, low=0, high=MAX_SCENE),
+        ),
+        (Field("folder", Kind.TEXT, "where the files are, on the engine's machine"),),
+        osc=("print",),
+        http="POST /print",
+        trigger=True,
+    ),
+    Command(
         "session",
         "What plays, as `resonantgen show --json` gives it.",
         result=(Field("session", Kind.TEXT, "the document"),),
@@ -383,6 +399,17 @@ EVENTS: tuple[Event, ...] = (
             Field("number", Kind.INT, "from 1 since the engine started"),
             Field("command", Kind.TEXT, "its name"),
             Field("arguments", Kind.TEXT, "by name, with everything that was chosen for it"),
+        ),
+    ),
+    Event(
+        "printed",
+        "What was to be put into the DAW is on disk, for the scripts in REAPER and Live.",
+        (
+            Field("folder", Kind.TEXT, "where, on the engine's machine"),
+            Field("bar", Kind.INT, "at which the items begin, from 1"),
+            Field("scene", Kind.INT, "of the clips, from 1; 0: the first that is free"),
+            Field("tracks", Kind.TRACKS, "which were printed"),
+            Field("kind", Kind.TEXT, "what they are made of", choices=PRINT_KINDS),
         ),
     ),
     Event(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -273,6 +275,53 @@ def export(project: Path | None, folder: Path, engine: str | None, keys: Path | 
             print_json(session_document(session))
         else:
             reporter(as_json).exported(session, folder)
+
+
+@commands.command("print")
+@project_option
+@click.option("--tracks", metavar="LIST", help="Only these: drums,bass,harmony,melody.")
+@click.option("--midi", is_flag=True, help="MIDI items and clips instead of audio.")
+@click.option("--bar", metavar="N", default="1", help="The DAW's bar at which the items begin; 1.")
+@click.option("--scene", metavar="N", default="0", help="Live's scene; the first that is free by default.")
+@engine_options
+@json_option
+def print_tracks(
+    project: Path | None,
+    tracks: str | None,
+    midi: bool,
+    bar: str,
+    scene: str,
+    engine: str | None,
+    keys: Path | None,
+    as_json: bool,
+) -> None:
+    """Put what plays into the DAW, at its bar lines: items in REAPER, clips in Live, where our scripts run."""
+    from resonantgen_bridge.parsing import parse_call
+
+    asked = {"tracks": tracks, "kind": "midi" if midi else "audio", "bar": bar, "scene": scene}
+    checked = parse_call("print", asked).arguments
+    place = find_place(project, engine, keys)
+    if place.served:
+        with place.client() as client:
+            folder = client.call("print", **checked)["folder"]
+    else:
+        folder = str(_print_offline(place.path(), checked))
+    if as_json:
+        print_json({"folder": folder})
+    else:
+        where = "" if place.project else "   (on the engine's machine)"
+        reporter(as_json).plain(f"  {folder}{where}")
+
+
+def _print_offline(path: Path, asked: Mapping[str, Any]) -> Path:
+    from resonantgen.session.session import Session
+    from resonantgen_bridge.printing import Wanted, write_print
+
+    with Session.open(path, readonly=True) as session:
+        mapped = sorted(session.setup.daw_tracks.items(), reverse=True)  # the first of several wins
+        daw_tracks = {role.value: number for number, role in mapped}
+        tracks = None if asked["tracks"] is None else tuple(asked["tracks"])
+        return write_print(session, Wanted(tracks, asked["kind"], asked["bar"], asked["scene"], daw_tracks)).folder
 
 
 def _beside(project: Path | None, engine: str | None, keys: Path | None) -> Place:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -126,13 +126,13 @@ class SessionView:
         recipe = recipe_at(take.recipe, tempo)
         return self.wav(take) if recipe == take.recipe else render_wav(take.score, recipe, take.sound, self._studio)
 
-    def stems(self) -> dict[Role, bytes]:
-        """A WAV file of each track that plays, all at the session's tempo and of one length, in order.
+    def stems(self, roles: Collection[Role] = tuple(Role)) -> dict[Role, bytes]:
+        """A WAV file of each of these that plays, all at the session's tempo and of one length, in order.
 
         Raises ProjectDamaged, ProjectError if there is none.
         """
         settings, playing = self.music()
-        return {role: self.rendition_wav(take, settings.tempo) for role, take in playing.items()}
+        return {role: self.rendition_wav(take, settings.tempo) for role, take in playing.items() if role in roles}
 
     def mix(self, stems: Mapping[Role, bytes] | None = None) -> Samples:
         """All tracks together, [frames, 2]; `stems` if they are at hand. Raises ProjectDamaged, ProjectError."""
