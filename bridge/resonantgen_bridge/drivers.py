@@ -14,6 +14,8 @@ from resonantgen.errors import AddressTaken, BadValue, ResonantGenError, quoted
 from resonantgen_bridge.addresses import is_loopback
 from resonantgen_bridge.engine import LiveEngine
 from resonantgen_bridge.hosts.ableton import AbletonHost
+from resonantgen_bridge.hosts.ardour import ArdourHost
+from resonantgen_bridge.hosts.live_script import LiveScriptHost
 from resonantgen_bridge.hosts.reaper import LISTEN_PORT, ReaperHost
 from resonantgen_bridge.keys import ServerKeys
 from resonantgen_bridge.midi_in import MidiIn
@@ -21,7 +23,7 @@ from resonantgen_bridge.midi_map import learned_path, load_named_map
 from resonantgen_bridge.midi_out import MidiOut
 from resonantgen_bridge.midi_ports import DEFAULT_PORT
 from resonantgen_bridge.options import DEFAULT_DEVICE, NO_DEVICE, Peer, ServeOptions
-from resonantgen_bridge.osc_server import OscServer
+from resonantgen_bridge.osc_server import ForeignOsc, OscServer
 from resonantgen_bridge.osc_subscribers import Address
 from resonantgen_bridge.zmq_server import ZmqServer
 
@@ -46,6 +48,7 @@ class Drivers:
                 self._open_reaper,
                 self._open_osc,
                 self._open_ableton,
+                self._open_ardour,
                 self._open_midi_in,
                 self._open_midi_out,
                 self._open_link,
@@ -81,12 +84,17 @@ class Drivers:
 
     async def _open_osc(self) -> None:
         options = self._options
-        foreign = [self._reaper] if self._reaper is not None else []
+        foreign: list[ForeignOsc] = [self._reaper] if self._reaper is not None else []
+        live = LiveScriptHost(self._engine, arm=options.arm, arm_back=options.arm_back, complain=self._engine.complain)
+        await live.start()
+        self._stack.push_async_callback(live.close)
+        foreign.append(live)
         server = OscServer(self._engine, host=options.osc_listen, port=options.osc_port, foreign=foreign)
         await server.start()
         self._stack.push_async_callback(server.close)
         self._engine.addresses["osc"] = _text(server.address)
         self._engine.drivers["osc"] = server.status
+        self._engine.drivers["live script"] = live.status
 
     async def _open_reaper(self) -> None:
         peer = self._options.reaper
@@ -94,7 +102,7 @@ class Drivers:
             return
         options = self._options
         listen = (options.osc_listen, LISTEN_PORT)
-        address = await _reachable(peer, listen[0])
+        address = await _reachable(peer, listen[0], "--reaper")
         reaper = ReaperHost(self._engine, listen=listen, reaper=address, arm=options.arm, arm_back=options.arm_back)
         await reaper.start()
         self._stack.push_async_callback(reaper.close)
@@ -109,6 +117,19 @@ class Drivers:
             self._stack.push_async_callback(ableton.close)
             self._engine.addresses["live"] = _text(ableton.address)
             self._engine.drivers["live"] = ableton.status
+
+    async def _open_ardour(self) -> None:
+        peer = self._options.ardour
+        if peer is None:
+            return
+        options = self._options
+        listen = (options.osc_listen, 0)
+        address = await _reachable(peer, listen[0], "--ardour")
+        ardour = ArdourHost(self._engine, ardour=address, listen=listen, arm=options.arm, arm_back=options.arm_back)
+        await ardour.start()
+        self._stack.push_async_callback(ardour.close)
+        self._engine.addresses["ardour"] = _text(ardour.address)
+        self._engine.drivers["ardour"] = ardour.status
 
     async def _open_midi_in(self) -> None:
         options, engine = self._options, self._engine
@@ -156,18 +177,18 @@ class Drivers:
             self._engine.drivers["link"] = link.status
 
 
-async def _reachable(peer: Peer, listen: str) -> Address:
+async def _reachable(peer: Peer, listen: str, option: str) -> Address:
     """Its address in numbers: looking up a name takes a while, so it is done here once. Raises BadValue."""
     family = socket.AF_INET6 if ":" in listen else socket.AF_INET  # as the socket that sends
     try:
         found = await asyncio.get_running_loop().getaddrinfo(peer.host, peer.port, family=family)
     except OSError as error:
         raise BadValue(
-            f"There is no machine {quoted(peer.host)} ({error.strerror or error}). Check --reaper."
+            f"There is no machine {quoted(peer.host)} ({error.strerror or error}). Check {option}."
         ) from None
     host, port = found[0][4][:2]
     if is_loopback(listen) and not is_loopback(str(host)):
-        raise BadValue(f"REAPER at {peer} is on another machine. To be reached from there: --osc-listen 0.0.0.0")
+        raise BadValue(f"The DAW at {peer} is on another machine. To be reached from there: --osc-listen 0.0.0.0")
     return str(host), int(port)
 
 

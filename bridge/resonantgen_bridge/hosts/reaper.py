@@ -86,9 +86,9 @@ class ReaperHost:
         return {"host": "reaper", "connected": self._heard, "tracks": dict(self._follower.names)}
 
     def received(self, message: Message, at_seconds: float) -> bool:
-        """What REAPER sends, from any port: all but our own and Live's addresses are taken for its."""
+        """What REAPER sends, from any port: all but our own, our scripts' and Live's addresses are taken for its."""
         address = message.address
-        if address.startswith((f"{OSC_ROOT}/", "/live/")):
+        if address.startswith((f"{OSC_ROOT}/", "/daw/", "/live/")):
             return False
         self._heard = True
         if not message.arguments:
