@@ -4,13 +4,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PROMPT ?= dark techno with driving bass
 
-.PHONY: help demo test lint types benchmarks clean
+.PHONY: help demo test lint types benchmarks plugin plugin-windows clean
 
 help:
 	@echo "make demo        environment, install, \"$(PROMPT)\" -> stems, mix, MIDI and a picture in ./demo"
 	@echo "make test        environment, install, all tests"
 	@echo "make lint types  ruff and mypy"
 	@echo "make benchmarks  measures what docs/benchmarks.md states (half an hour; needs jackd2)"
+	@echo "make plugin      the plugin for DAWs (VST3, CLAP, LV2) -> plugin_stub/plugin/bin; plugin-windows cross-builds it"
 	@echo "make clean       removes what these made, the environment too"
 
 # The environment is remade when what it should hold changes.
@@ -46,6 +47,18 @@ benchmarks: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/latency.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/live.py
 
+# These need no Python: g++ and DPF (Debian: dpf-source); for Windows, mingw-w64 (VST3 and CLAP -> bin/windows).
+plugin:
+	@command -v $(CXX) >/dev/null || { echo "No $(CXX): sudo apt install dpf-source g++ make"; exit 1; }
+	@$(MAKE) --no-print-directory -C plugin_stub/plugin
+
+MINGW ?= x86_64-w64-mingw32
+plugin-windows:
+	@command -v $(MINGW)-g++-posix >/dev/null || { echo "No $(MINGW)-g++-posix: sudo apt install dpf-source g++-mingw-w64-x86-64-posix make"; exit 1; }
+	@$(MAKE) --no-print-directory -C plugin_stub/plugin DPF_BUILD_DIR=build/windows DPF_TARGET_DIR=bin/windows \
+		CC=$(MINGW)-gcc-posix CXX=$(MINGW)-g++-posix
+
 clean:
+	rm -rf plugin_stub/plugin/build plugin_stub/plugin/bin
 	rm -rf $(VENV) demo demo.rg .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find engine bridge tests -name __pycache__ -type d -prune -exec rm -rf {} +
