@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -141,6 +141,17 @@ class Follower:
     def tracks_of(self, role: str) -> list[int]:
         """The DAW's tracks that stand for ours."""
         return [track for track in sorted({*self.names, *self.armed}) if self._engine.role_of_daw_track(track) == role]
+
+    def to_be_armed(self, state: Mapping[str, Any]) -> Iterator[tuple[int, bool]]:
+        """The DAW's tracks that are to be armed or disarmed, since these locks have changed."""
+        for role in Role:
+            locked = state.get(f"track/{role.value}/lock")
+            if locked is None:
+                continue
+            tracks = self.tracks_of(role.value)
+            armed = [track for track in tracks if self.armed.get(track)]
+            for track in armed if not locked else tracks[:1] if not armed else ():
+                yield track, bool(locked)
 
     # -- what becomes of it -------------------------------------------------------------------------------------------
 

@@ -133,13 +133,6 @@ class ReaperHost:
         self._follower.position(beats * 4 / meter.denominator, at_seconds)
 
     def _noticed(self, notice: Notice) -> None:
-        if not self._arm_back or notice.event != "changed" or self._reaper is None:
-            return
-        for key, locked in notice.fields["state"].items():
-            parts = key.split("/")
-            if len(parts) != 3 or parts[0] != "track" or parts[2] != "lock":
-                continue
-            tracks = self._follower.tracks_of(parts[1])
-            armed = [track for track in tracks if self._follower.armed.get(track)]
-            for track in armed if not locked else tracks[:1] if not armed else ():
-                self._port.send(self._reaper, f"/track/{track}/recarm", "f", (float(locked),))
+        if self._arm_back and notice.event == "changed" and self._reaper is not None:
+            for track, armed in self._follower.to_be_armed(notice.fields["state"]):
+                self._port.send(self._reaper, f"/track/{track}/recarm", "f", (float(armed),))
