@@ -3,6 +3,7 @@
 // thread, as atomics; the rest is called while nothing runs.
 #include <atomic>
 #include <cmath>
+#include <memory>
 
 #include "DistrhoPlugin.hpp"
 #include "DistrhoPluginUtils.hpp"
@@ -21,7 +22,7 @@ static Format this_format() {
 class ResonantGenPlugin : public Plugin {
 public:
     ResonantGenPlugin()
-        : Plugin(kCount, 0, 0), timeline_(this_format()), player_(shared_, getSampleRate()), link_(shared_) {}
+        : Plugin(kCount, 0, 0), timeline_(this_format()), player_(shared_, getSampleRate()) {}
 
 protected:
     enum Number : uint32_t { kTrack, kGain, kLockTrack, kRegenerate, kWaitForEngine, kConnected, kUnderruns, kCount };
@@ -77,6 +78,11 @@ protected:
         }
     }
 
+    // Not before: a VST3 host has a second instance, for its controls alone, which must not speak to the engine.
+    void activate() override {
+        if (!link_) link_ = std::make_unique<Link>(shared_);
+    }
+
     void deactivate() override { player_.stop(); }
 
     void run(const float**, float** out, uint32_t frames, const MidiEvent* events, uint32_t count) override {
@@ -97,7 +103,7 @@ private:
     Player player_;
     std::atomic<float> decibels_{0};
     std::atomic<bool> pressed_{false}, ran_{false};
-    Link link_;  // last: its thread starts when all else is there, and ends first
+    std::unique_ptr<Link> link_;  // last: its thread ends before all else goes
 };
 
 Plugin* createPlugin() { return new ResonantGenPlugin; }
