@@ -135,7 +135,7 @@ class EngineProcess:
     def addresses(self) -> dict[str, str]:
         """As it announces them."""
         values = json.loads((self.project / "engine.json").read_text(encoding="utf-8"))
-        return {name: str(values[name]) for name in ("zmq", "events", "osc")}
+        return {name: str(values[name]) for name in ("zmq", "events", "osc", "plugin")}
 
     @property
     def client(self) -> Client:
@@ -232,7 +232,8 @@ def engine_process(
     """
     out, err = project.with_suffix(".out"), project.with_suffix(".err")
     command = [sys.executable, "-m", "resonantgen", "serve", "--project", str(project), "--audio", "none"]
-    command += ["--zmq-port", "0", "--events-port", "0", "--osc-port", "0", "--midi-in", "none", *options]
+    command += ["--zmq-port", "0", "--events-port", "0", "--osc-port", "0", "--plugin-port", "0"]
+    command += ["--midi-in", "none", *options]
     everything = {**os.environ, "RESONANTGEN_STATE": str(project.parent), **(environment or {})}
     with out.open("wb") as out_file, err.open("wb") as err_file:
         process = subprocess.Popen(command, stdout=out_file, stderr=err_file, env=everything, start_new_session=True)

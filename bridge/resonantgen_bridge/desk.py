@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from resonantgen.errors import ResonantGenError
@@ -30,9 +30,10 @@ class Desk:
         self._complain = complain
         self._names: dict[int, str] = {}
         self._saving: asyncio.TimerHandle | None = None
+        self._covered: frozenset[Role] = frozenset()  # played elsewhere
         self.setup: Setup = session.setup
-        for role, strip in self.setup.strips.items():
-            player.set_strip(role, strip)
+        for role in self.setup.strips:
+            self._apply(role)
         hub.update(mixer_properties(self.setup))
 
     def strip(self, role: Role) -> Strip:
@@ -40,9 +41,19 @@ class Desk:
 
     def set_strip(self, role: Role, strip: Strip) -> None:
         if strip != self.strip(role):
-            self._player.set_strip(role, strip)
             self._change(replace(self.setup, strips={**self.setup.strips, role: strip}))
+            self._apply(role)
             self._hub.update(mixer_properties(self.setup))
+
+    def cover(self, roles: Collection[Role]) -> None:
+        """These tracks, and no others, are played elsewhere: here they are silent, whatever their strips say.
+
+        That is neither saved nor shown: it is nothing that the user did.
+        """
+        changed = self._covered ^ frozenset(roles)
+        self._covered = frozenset(roles)
+        for role in changed:
+            self._apply(role)
 
     def map_track(self, daw_track: int, role: Role | None) -> None:
         """Say which of ours a track of the DAW is; None: its name decides again."""
@@ -76,6 +87,10 @@ class Desk:
                 self._session.set_setup(self.setup)
             except ResonantGenError as error:
                 self._complain(error)
+
+    def _apply(self, role: Role) -> None:
+        strip = self.strip(role)
+        self._player.set_strip(role, replace(strip, muted=True) if role in self._covered else strip)
 
     def _change(self, setup: Setup) -> None:
         self.setup = setup

@@ -27,7 +27,7 @@ from resonantgen import __version__
 from resonantgen.errors import ResonantGenError
 from resonantgen.realtime.devices import list_devices
 from resonantgen_bridge.addresses import LOOPBACK
-from resonantgen_bridge.protocol import OSC_PORT, ZMQ_COMMANDS_PORT, ZMQ_EVENTS_PORT
+from resonantgen_bridge.protocol import OSC_PORT, PLUGIN_PORT, ZMQ_COMMANDS_PORT, ZMQ_EVENTS_PORT
 from resonantgen_bridge.served import holder_of_port
 
 OLDEST_PYTHON = (3, 11)
@@ -65,6 +65,7 @@ def examine(project: Path | None = None) -> Iterator[Check]:
         ("commands", lambda: _port("commands", ZMQ_COMMANDS_PORT, socket.SOCK_STREAM, "--zmq-port")),
         ("events", lambda: _port("events", ZMQ_EVENTS_PORT, socket.SOCK_STREAM, "--events-port")),
         ("osc", lambda: _port("osc", OSC_PORT, socket.SOCK_DGRAM, "--osc-port")),
+        ("plugin", lambda: _port("plugin", PLUGIN_PORT, socket.SOCK_STREAM, "--plugin-port")),
         ("audio", _audio),
         ("midi", _midi),
         ("jack", _jack),

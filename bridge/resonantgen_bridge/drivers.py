@@ -25,6 +25,7 @@ from resonantgen_bridge.midi_ports import DEFAULT_PORT
 from resonantgen_bridge.options import DEFAULT_DEVICE, NO_DEVICE, Peer, ServeOptions
 from resonantgen_bridge.osc_server import ForeignOsc, OscServer
 from resonantgen_bridge.osc_subscribers import Address
+from resonantgen_bridge.plugin_link import PluginLink
 from resonantgen_bridge.zmq_server import ZmqServer
 
 Say = Callable[[str], None]
@@ -48,6 +49,7 @@ class Drivers:
                 self._open_reaper,
                 self._open_osc,
                 self._open_ableton,
+                self._open_plugin,
                 self._open_ardour,
                 self._open_midi_in,
                 self._open_midi_out,
@@ -130,6 +132,13 @@ class Drivers:
         self._stack.push_async_callback(ardour.close)
         self._engine.addresses["ardour"] = _text(ardour.address)
         self._engine.drivers["ardour"] = ardour.status
+
+    async def _open_plugin(self) -> None:
+        plugins = PluginLink(self._engine, self._options.plugin_port, self._options.follow)
+        await plugins.start()
+        self._stack.push_async_callback(plugins.close)
+        self._engine.addresses["plugin"] = plugins.address
+        self._engine.drivers["plugin"] = plugins.status
 
     async def _open_midi_in(self) -> None:
         options, engine = self._options, self._engine

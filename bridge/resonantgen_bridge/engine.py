@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Protocol, TextIO
@@ -39,7 +39,7 @@ from resonantgen.realtime.ring import DeviceState
 from resonantgen.realtime.worker import Worker
 from resonantgen.session.jobs import Order
 from resonantgen.session.session import Session
-from resonantgen.session.values import Result
+from resonantgen.session.values import Result, Settings, Take
 from resonantgen_bridge.calls import Call, Listener, Value, ignore
 from resonantgen_bridge.commands import Commands
 from resonantgen_bridge.desk import Desk
@@ -48,6 +48,7 @@ from resonantgen_bridge.hub import Hub
 from resonantgen_bridge.playback import Playback
 from resonantgen_bridge.properties import music_properties
 from resonantgen_bridge.protocol import COMMAND
+from resonantgen_bridge.renditions import Renditions
 
 HEARTBEAT_SECONDS = 1.0
 CHECKS_PER_HEARTBEAT = 5
@@ -99,7 +100,8 @@ class LiveEngine:
         self._tasks: set[asyncio.Task[object]] = set()
         self._hub = Hub()
         self._player = Player(ring, sample_rate, stems=stems, depth_frames=depth_frames, listener=self._hear)
-        self._playback = Playback(session, self._player, worker, sample_rate, self.complain)
+        self._renditions = Renditions(session, worker)
+        self._playback = Playback(session, self._player, self._renditions, sample_rate, self.complain)
         self._queue = GenerationQueue(session, worker, self._playback, self._hub, self._generated)
         self._desk = Desk(session, self._player, self._hub, self.complain)
         self._commands = Commands(
@@ -125,6 +127,19 @@ class LiveEngine:
     @property
     def commands(self) -> Commands:
         return self._commands
+
+    @property
+    def settings(self) -> Settings | None:
+        return self._session.settings
+
+    @property
+    def takes(self) -> Mapping[Role, Take]:
+        """Those that play."""
+        return self._session.playing
+
+    @property
+    def renditions(self) -> Renditions:
+        return self._renditions
 
     async def __aenter__(self) -> LiveEngine:
         self._playback.follow()
@@ -168,6 +183,10 @@ class LiveEngine:
     def role_of_daw_track(self, daw_track: int) -> str | None:
         role = self._desk.role_of(daw_track)
         return None if role is None else role.value
+
+    def cover(self, roles: Collection[Role]) -> None:
+        """These tracks, and no others, are played elsewhere: they are silent in what the engine itself plays."""
+        self._desk.cover(roles)
 
     def complain(self, error: ResonantGenError) -> None:
         """Say what went wrong where no command waits to be told."""

@@ -151,6 +151,7 @@ def _announced(session: Session, engine: LiveEngine, drivers: Drivers, options: 
         zmq=drivers.zmq.address,
         events=drivers.zmq.events_address,
         osc=engine.addresses.get("osc", ""),
+        plugin=engine.addresses.get("plugin", ""),
         public_key=public_key,
     )
     announce(session.path, served)

@@ -40,10 +40,11 @@ class Served:
     events: str
     osc: str  # "127.0.0.1:9010"; empty: none
     public_key: str = ""  # the file with the engine's public key; empty: without encryption
+    plugin: str = ""  # where the plugin in DAWs connects: "127.0.0.1:5590"; empty: nowhere
     protocol: int = 1
 
     def ports(self) -> tuple[int, ...]:
-        return tuple(port for port in map(_port, (self.zmq, self.events, self.osc)) if port)
+        return tuple(port for port in map(_port, (self.zmq, self.events, self.osc, self.plugin)) if port)
 
 
 def announce(project: Path, served: Served) -> None:
@@ -141,7 +142,7 @@ def _read(file: Path) -> Served | None:
         served = Served(**{field.name: values[field.name] for field in fields(Served)})
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
-    texts = (served.project, served.zmq, served.events, served.osc, served.public_key)
+    texts = (served.project, served.zmq, served.events, served.osc, served.plugin, served.public_key)
     numbers = (served.pid, served.protocol)
     fits = all(isinstance(text, str) for text in texts) and all(type(number) is int for number in numbers)
     return served if fits and served.pid > 0 else None

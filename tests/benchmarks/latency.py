@@ -36,7 +36,7 @@ SERVE = [
     "--prompt",
     "dark techno",
 ]
-SERVE += ["--zmq-port", "0", "--events-port", "0", "--osc-port", "0"]
+SERVE += ["--zmq-port", "0", "--events-port", "0", "--osc-port", "0", "--plugin-port", "0"]
 
 
 async def measure(address: str, events_address: str) -> tuple[list[float], list[float]]:

@@ -59,7 +59,7 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["ok"] is True
-    names = ["python", "packages", "processor", "synthesis", "commands", "events", "osc", "audio", "midi"]
+    names = ["python", "packages", "processor", "synthesis", "commands", "events", "osc", "plugin", "audio", "midi"]
     assert [check["name"] for check in document["checks"]] == [*names, "jack", "link", "settings"]
     assert all(check.keys() == {"name", "verdict", "found", "advice"} for check in document["checks"])
 
@@ -70,6 +70,7 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
         ("commands", "ZMQ_COMMANDS_PORT", socket.SOCK_STREAM, "--zmq-port"),
         ("events", "ZMQ_EVENTS_PORT", socket.SOCK_STREAM, "--events-port"),
         ("osc", "OSC_PORT", socket.SOCK_DGRAM, "--osc-port"),
+        ("plugin", "PLUGIN_PORT", socket.SOCK_STREAM, "--plugin-port"),
     ],
 )
 def test_a_taken_port(

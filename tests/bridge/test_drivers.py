@@ -23,6 +23,7 @@ def opened(path: Path, **options: object) -> tuple[list[str], dict[str, str], di
                 zmq_port=0,
                 events_port=0,
                 osc_port=0,
+                plugin_port=0,
                 midi_in=NO_DEVICE,
                 **options,  # type: ignore[arg-type]
             )

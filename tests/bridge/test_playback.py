@@ -22,6 +22,7 @@ from resonantgen.realtime.worker import Ready, Worker
 from resonantgen.session.session import Session
 from resonantgen.session.values import Take
 from resonantgen_bridge.playback import Playback
+from resonantgen_bridge.renditions import Renditions
 
 
 class ScriptedWorker:
@@ -53,7 +54,8 @@ def test_a_change_of_tempo_is_heard_at_a_bar_line_and_leaves_no_track_silent(
             await asyncio.sleep(0.001)
 
     async def scenario(session: Session) -> None:
-        playback = Playback(session, stepped.player, cast("Worker", worker), RATE, complaints.append)
+        renditions = Renditions(session, cast("Worker", worker))
+        playback = Playback(session, stepped.player, renditions, RATE, complaints.append)
         await settled(playback)
         stepped.player.play(True)
         stepped.step(FADE + 5000)

@@ -245,7 +245,7 @@ def osc_of(engine: EngineProcess) -> tuple[str, int]:
 def refused(project: Path, *options: str) -> str:
     """What `serve` says on standard error, where it exits with 2."""
     command = [sys.executable, "-m", "resonantgen", "serve", "--project", str(project), "--audio", "none"]
-    ports = ("--zmq-port", "0", "--events-port", "0", "--osc-port", "0", "--midi-in", "none")
+    ports = ("--zmq-port", "0", "--events-port", "0", "--osc-port", "0", "--plugin-port", "0", "--midi-in", "none")
     done = subprocess.run([*command, *ports, *options], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2, (done.stdout, done.stderr)
     assert done.stdout == ""
