@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cmath>
 #include <memory>
+#include <memory>
 
 #include "DistrhoPlugin.hpp"
 #include "DistrhoPluginUtils.hpp"

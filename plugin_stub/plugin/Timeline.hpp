@@ -66,12 +66,15 @@ private:
     // A tempo as float, of quarter notes in most hosts, of the meter's beats by the specification: the one that fits the
     // frames. Positions come in whole ticks, and only when something changes; DPF counts on between, with bars that are
     // off by one at times. So: where it fits within a tick, the time goes on from the last block, or from the song's start.
+    // Some hosts tell no position at all (JUCE's): it stays 0 then, and the frames are what counts.
     template <class Bbt> void lv2(HostTime& t, const Bbt& b, double beat) {
         constexpr double kTick = 1.0 / 960;
         const double bar = 4.0 * t.numerator / t.denominator;
         t.tempo = std::round(t.tempo * 1000) / 1000;
         t.quarters = (b.bar - 1) * bar + beat * 4 / t.denominator;
         const auto from_start = [&](double tempo) { return static_cast<double>(t.frame) * tempo / (60 * t.sample_rate); };
+        told_position_ = told_position_ || t.quarters != 0;
+        if (!told_position_) t.quarters = from_start(t.tempo);
         const double by_beats = t.tempo * 4 / t.denominator;
         const bool fits = std::abs(from_start(t.tempo) - t.quarters) < kTick;
         if (!fits && std::abs(from_start(by_beats) - t.quarters) < kTick) t.tempo = by_beats;
@@ -86,7 +89,7 @@ private:
     const Format format_;
     HostTime last_;
     uint32_t last_frames_ = 0;
-    bool last_playing_ = false;
+    bool last_playing_ = false, told_position_ = false;
 };
 
 }  // namespace resonantgen
