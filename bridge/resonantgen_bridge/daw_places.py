@@ -68,6 +68,8 @@ def items_of(target: Target, to: Path | None = None) -> list[Item]:
             Item(resources / "Scripts" / NAME, scripts),
         ]
     built = stub_folder("plugin/bin")
+    if platform.system() == "Windows" and (built / "windows").is_dir():
+        built = built / "windows"  # made by make plugin-windows
     bundles = [built / f"{NAME}{suffix}" for suffix in _BUNDLES if (built / f"{NAME}{suffix}").exists()]
     if not bundles:
         raise StorageError(f"The plugin is not built: there is none in {built}. Build it: make plugin")

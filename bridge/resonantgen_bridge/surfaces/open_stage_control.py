@@ -72,7 +72,7 @@ def _button(control: Control) -> dict[str, Any]:
     }
     if control.sends_words:
         sent = f"{{type: 's', value: String(get('{WORDS}'))}}"
-        widget |= {"bypass": True, "onValue": f"if (value === 1) send('{control.address}', {sent})"}
+        widget |= {"typeTags": "s", "bypass": True, "onValue": f"if (value === 1) send('{control.address}', {sent})"}
     return widget
 
 
@@ -118,6 +118,7 @@ def _text(control: Control) -> dict[str, Any]:
         "bypass": True,
         "colorText": _css(control.colour),
         **_flat(),
+        "css": _font(control),
     }
     if len(control.shows) == 1 and control.shows[0].template == "{1}" and _is_text(control.shows[0]):
         return {**widget, "address": control.shows[0].address}
@@ -150,7 +151,7 @@ def _meter(control: Control) -> dict[str, Any]:
 
 def _entry(control: Control) -> dict[str, Any]:
     widget = {"type": "input", "default": control.label, "bypass": True, "typeTags": "s", "asYouType": True}
-    return {**widget, "colorText": _css(control.colour)}
+    return {**widget, "colorText": _css(control.colour), "css": _font(control)}
 
 
 _MAKERS = {
@@ -225,7 +226,11 @@ def _place(box: Box, within: Box) -> dict[str, str]:
 
 
 def _coloured(control: Control) -> dict[str, Any]:
-    return {"colorWidget": _css(control.colour), "css": f"font-size: {control.text_size}rem"}
+    return {"colorWidget": _css(control.colour), "css": _font(control)}
+
+
+def _font(control: Control) -> str:
+    return f"font-size: {control.text_size}rem"  # a rem is a pixel there
 
 
 def _flat() -> dict[str, Any]:
