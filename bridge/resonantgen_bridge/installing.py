@@ -123,18 +123,19 @@ def _intended(item: Item, force: bool) -> Outcome:
 def _put_all(items: Sequence[Item]) -> None:
     """Copy all, then rename all; what fails is taken back."""
     with _staged(items) as copies:
-        placed: list[Path] = []
+        placed: list[tuple[Path, bool]] = []
         try:
             for item, copy in zip(items, copies, strict=True):
                 with storage_errors(item.place):
                     _remember(item.place, [*_known_digests(item.place), digest(item.files)])
-                    placed.append(item.place)
-                    if _exists(item.place):
+                    was_there = _exists(item.place)
+                    placed.append((item.place, was_there))
+                    if was_there:
                         item.place.rename(_old_of(item.place))
                     copy.rename(item.place)
         except BaseException:
-            for place in placed:
-                _take_back(place)
+            for place, was_there in placed:
+                _take_back(place, was_there)
             raise
     for item in items:
         with storage_errors(item.place):
@@ -159,7 +160,7 @@ def _staged(items: Sequence[Item]) -> Iterator[list[Path]]:
             yield [copy, *copies]
 
 
-def _take_back(place: Path) -> None:
+def _take_back(place: Path, was_there: bool) -> None:
     """The old thing again, if there was one; as far as the disk lets us."""
     with suppress(OSError):
         old = _old_of(place)
@@ -167,7 +168,7 @@ def _take_back(place: Path) -> None:
             if _exists(place):
                 _remove(place)
             old.rename(place)
-        else:
+        elif not was_there:
             _remove(place)
             _record_of(place).unlink(missing_ok=True)
 
