@@ -101,8 +101,8 @@ class Link:
                 continue
             try:
                 message = decode(packet)
-            except ValueError as error:
-                self._log.once(f"a packet was passed over: {error}.")
+            except ValueError:
+                self._log.once("what is no OSC message came, and was passed over.")
             else:
                 yield message
 

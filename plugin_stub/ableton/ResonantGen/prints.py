@@ -57,7 +57,7 @@ def read_print(folder: str) -> Print:
         raise PrintError(f"{path} is of another version. Do again: resonantgen install ableton")
     try:
         return _print(path.parent, index)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise PrintError(f"{path} is damaged ({error!r}). Print again.") from None
 
 
