@@ -19,7 +19,7 @@ from resonantgen.music.notes import Role
 from resonantgen.music.theory import Key
 from resonantgen.music.time import TempoMap
 from resonantgen.prompt.intent import Intent
-from resonantgen.realtime.material import Grid, Material
+from resonantgen.realtime.material import Frames, Grid, Material
 from resonantgen.realtime.output import OutputStatus
 from resonantgen.realtime.ring import DeviceState, Telemetry
 from resonantgen.realtime.times import Times
@@ -47,6 +47,7 @@ class FakeWorker:
         self.rendered: list[tuple[str, ...]] = []
         self.failure: ResonantGenError | None = None
         self.preview_first = False  # whether a partial material comes before the whole
+        self.noisy = False  # whether takes sound, in place of silence, as `noise` says
         self._gate: asyncio.Event | None = None
         self.waiting = asyncio.Event()  # an order waits at the gate
 
@@ -92,13 +93,33 @@ class FakeWorker:
             make_takes, order.job, order.standing, self.studio, order.numbers, add_audio, tell
         )
         for take in takes:
-            listener(ready(take, tempo))
+            listener(self._ready(take, tempo))
         return [(take, files[take.audio_sha256]) for take in takes]
 
     async def render(self, takes: list[Take], grid: Grid, first_bar: int, listener: Callable[[Ready], None]) -> None:
         self.rendered.append(tuple(take.id for take in takes))
+        if self._gate is not None:
+            self.waiting.set()
+            await self._gate.wait()
+        if self.failure is not None:
+            raise self.failure
         for take in takes:
-            listener(ready(take, grid.tempo))
+            listener(self._ready(take, grid.tempo))
+
+    def _ready(self, take: Take, tempo: TempoMap) -> Ready:
+        whole = ready(take, tempo)
+        if not self.noisy:
+            return whole
+        return replace(
+            whole, material=replace(whole.material, samples=noise(take.id, tempo, take.recipe.settings.bars))
+        )
+
+
+def noise(take: str, tempo: TempoMap, bars: int) -> Frames:
+    """How a take sounds: noise, another one for each take and each tempo."""
+    seed = hashlib.sha256(repr((take, tempo)).encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(seed[:8], "little"))
+    return rng.uniform(-0.5, 0.5, (tempo.frames(bars), 2)).astype(np.float32)
 
 
 def ready(take: Take, tempo: TempoMap) -> Ready:

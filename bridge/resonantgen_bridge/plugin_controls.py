@@ -5,6 +5,7 @@ All of it belongs to the engine's loop.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -22,6 +23,7 @@ from resonantgen_bridge.plugin_wire import HostFlag, Notes
 
 CLIENT: Final = "plugin"
 _NOTE_ON: Final = 0x90
+_STEP_SECONDS: Final = 0.15  # between two tempos of a ramp
 _SAME_PLACE_SECONDS: Final = 0.03  # a STATUS tells where the host is, but not exactly when
 
 _log = logging.getLogger(__name__)
@@ -121,18 +123,25 @@ class Controls:
 
 
 class HostFollower:
-    """Makes the session follow the host of one instance: of those that know the time, the one connected longest."""
+    """Makes the session follow the host of one instance: of those that know the time, the one connected longest.
+
+    A host's ramp is a new tempo in each block: the session takes a step of it now and then, and the last one.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._follower = Follower(engine, CLIENT)
         self._leader: Instance | None = None
         self._place: tuple[float, float] | None = None  # quarter notes, and when: as it was told last
         self._told: tuple[float, str, bool] | None = None
+        self._tempo = self._stepped = 0.0  # as it is, and as the session was told
+        self._stepping: asyncio.TimerHandle | None = None  # until the next step of a ramp
 
     def start(self) -> None:
         self._follower.start()
 
     async def close(self) -> None:
+        if self._stepping is not None:
+            self._stepping.cancel()
         await self._follower.close()
 
     def hear(self, instance: Instance, now: float) -> None:
@@ -145,8 +154,9 @@ class HostFollower:
         tempo, meter = round(status.tempo_bpm, 3), f"{status.numerator}/{status.denominator}"
         told, self._told = self._told, (tempo, meter, instance.playing)
         if told != self._told:
-            if MIN_TEMPO_BPM <= tempo <= MAX_TEMPO_BPM:
-                self._follower.tempo(tempo)
+            self._tempo = tempo
+            if self._stepping is None:
+                self._step()
             self._follower.meter(meter)
             self._follower.playing(instance.playing)
             self._place = None
@@ -159,6 +169,15 @@ class HostFollower:
         if instance is not self._leader:
             self._leader, self._place, self._told = instance, None, None
             self._follower.forget()
+
+    def _step(self) -> None:
+        """Tell the tempo, and look again after a while whether it is still that."""
+        self._stepping = None
+        if self._leader is not None and MIN_TEMPO_BPM <= self._tempo <= MAX_TEMPO_BPM:
+            before, self._stepped = self._stepped, self._tempo
+            self._follower.tempo(self._tempo)
+            if before != self._tempo:
+                self._stepping = asyncio.get_running_loop().call_later(_STEP_SECONDS, self._step)
 
     def _moved(self, quarters: float, now: float, tempo_bpm: float) -> bool:
         """Whether it is elsewhere than it would be if it had played on since it was told last."""

@@ -125,7 +125,7 @@ class Instance:
         epoch = self._epochs[self._number]
         if status.epoch % 2 == told.epoch % 2:
             told = replace(told, epoch=self._next_number())
-        elif not (self.playing and status.clock == told.clock and status.frame >= told.from_frame + status.block):
+        elif not (self.playing and status.clock == told.clock and status.frame >= told.from_frame):
             return
         self._tell(replace(epoch, told=replace(told, from_frame=self.first_line(now), at_once=not self.playing)))
 
