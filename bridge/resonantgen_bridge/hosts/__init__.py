@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from resonantgen.errors import AddressTaken, ResonantGenError
 from resonantgen.music.notes import Role
-from resonantgen_bridge.calls import Engine, Notice
+from resonantgen_bridge.calls import Call, Engine, Notice
 from resonantgen_bridge.lanes import Lanes, Report
 from resonantgen_bridge.options import Arm
 from resonantgen_bridge.osc_packets import Argument, Bundle, MalformedPacket, Message, encode_message, parse_packet
@@ -129,8 +129,8 @@ class Follower:
         """It plays or stands. That it stands when it is met first stops nothing."""
         first, changed = self._playing is None, self._playing != on
         self._playing = on
-        if changed and (on or not first) and bool(self._engine.state.get("play")) != on:
-            self._send("transport", "play", {"on": on})
+        if changed and (on or not first):
+            self._send("transport", "play", {"on": on}, needed=lambda: bool(self._engine.state.get("play")) != on)
 
     def position(self, quarters: float, at_seconds: float) -> None:
         """Its song position, in quarter notes from its beginning, at a time of `time.monotonic`."""
@@ -198,8 +198,10 @@ class Follower:
         self._bars = bars
 
     def _send_tempo(self, tempo_bpm: float) -> None:
-        if abs(tempo_bpm - float(self._engine.state.get("tempo", 0.0))) >= _TEMPO_STEP_BPM:
-            self._send("tempo", "tempo", {"tempo": round(tempo_bpm, 3)})
+        def needed() -> bool:
+            return abs(tempo_bpm - float(self._engine.state.get("tempo", 0.0))) >= _TEMPO_STEP_BPM
+
+        self._send("tempo", "tempo", {"tempo": round(tempo_bpm, 3)}, needed=needed)
 
     def _send_meter(self, meter: str) -> None:
         if meter and self._engine.state.get("bars") and meter != self._engine.state.get("meter"):
@@ -218,9 +220,20 @@ class Follower:
         """A DAW is not told; it repeats itself, so nobody else is, either."""
         _log.info("%s: %s", self._client, error)
 
-    def _send(self, lane: str, command: str, arguments: Mapping[str, Any], refused: Report | None = None) -> None:
-        """Do a command; while another of its lane runs, the latest waits."""
-        self._lanes.send(lane, partial(parse_call, command, arguments), latest=True, refused=refused)
+    def _send(
+        self,
+        lane: str,
+        command: str,
+        arguments: Mapping[str, Any],
+        refused: Report | None = None,
+        needed: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Do a command if it is needed when its turn comes; while another of its lane runs, the latest waits."""
+
+        def make() -> Call | None:
+            return parse_call(command, arguments) if needed() else None
+
+        self._lanes.send(lane, make, latest=True, refused=refused)
 
 
 class HostPort(asyncio.DatagramProtocol):

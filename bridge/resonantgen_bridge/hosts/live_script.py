@@ -23,8 +23,9 @@ and is sent, at its port:
     /daw/arm i i            arm a track, from 1, or not (only with `arm_back`)
     /daw/print s i          put a folder's print into clips: the scene from 1, or 0: the first that is free
 
-Neither sends back what the other has just told it, but for arm, whose every change the script reports: Live may disarm
-the others. All of it belongs to the engine's asyncio loop.
+The script confirms `tempo`, `play` and `arm` by telling what Live has then, and the engine never tells Live what it has
+from Live. So when both change something at once, what Live has in the end is what both have. All of it belongs to the
+engine's asyncio loop.
 """
 
 from __future__ import annotations
@@ -45,29 +46,43 @@ from resonantgen_bridge.osc_packets import Argument, Message
 
 GONE_SECONDS = 7.0  # without a hello
 _ARM_SETTLES_SECONDS = 0.1  # Live's tick: a lock that Live's own arm has made is reported as such by then
-_MAX_UNSEEN = 16  # values that Live has told and the engine has not taken
-_SAME_BPM = 0.01
+_MAX_ON_THEIR_WAY = 32  # values, each way
+_SAME = 1e-3
 
 _log = logging.getLogger(__name__)
 
 
-class _Told:
-    """Values that Live has told: when the engine takes them, Live need not be told."""
+class _Shared:
+    """A number that both Live and the engine change: what is on its way between them."""
 
     def __init__(self) -> None:
-        self._values: list[float] = []  # in order
+        self._told: list[float] = []  # by Live, and not taken by the engine yet, in order
+        self._sent: list[float] = []  # to Live, and not confirmed yet
 
-    def add(self, value: float) -> None:
-        self._values = [*self._values[1 - _MAX_UNSEEN :], value]
+    def told(self, value: float) -> bool:
+        """Live has told it. Whether it is to be followed: not while something newer is on its way to Live."""
+        confirmed = _drop_through(self._sent, value)
+        if confirmed and self._sent:
+            return False
+        self._told = [*self._told[1 - _MAX_ON_THEIR_WAY :], value]
+        return True
 
-    def is_echo(self, value: float) -> bool:
-        """Whether the engine has it from Live. What Live told before it was overtaken."""
-        for index, told in enumerate(self._values):
-            if abs(told - value) < _SAME_BPM:
-                del self._values[: index + 1]
-                return True
-        self._values.clear()
-        return False
+    def changed(self, value: float) -> bool:
+        """The engine has it now. Whether Live has to be told: it is not what Live told."""
+        if _drop_through(self._told, value):
+            return False
+        self._told.clear()
+        self._sent = [*self._sent[1 - _MAX_ON_THEIR_WAY :], value]
+        return True
+
+
+def _drop_through(values: list[float], value: float) -> bool:
+    """Take away the first one that is the same and those before it; whether there was one."""
+    for index, each in enumerate(values):
+        if abs(each - value) < _SAME:
+            del values[: index + 1]
+            return True
+    return False
 
 
 class LiveScriptHost:
@@ -98,7 +113,7 @@ class LiveScriptHost:
         self._leaving: asyncio.TimerHandle | None = None
         self._listed = 0  # how many tracks the Set has
         self._tracks: dict[int, tuple[str, bool, bool]] = {}  # name, can be armed, is armed: as they come
-        self._tempos, self._plays = _Told(), _Told()
+        self._tempo, self._play = _Shared(), _Shared()
         self._bars = 0
         self._relocked: set[str] = set()
         self._arming: asyncio.TimerHandle | None = None
@@ -156,15 +171,15 @@ class LiveScriptHost:
     def _song(self, address: str, arguments: Iterable[Argument], at_seconds: float) -> None:
         match address, tuple(arguments):
             case "/daw/tempo", (value,) if (tempo := number_of(value)) is not None:
-                self._tempos.add(tempo)
-                self._follower.tempo(tempo)
+                if self._tempo.told(tempo):
+                    self._follower.tempo(tempo)
             case "/daw/meter", (int(numerator), int(denominator)):
                 self._follower.meter(f"{numerator}/{denominator}")
             case "/daw/key", (int(root), str(scale)) if 0 <= root < 12 and scale.lower() in set(Mode):
                 self._follower.key(str(Key(root, Mode(scale.lower()))))
             case "/daw/playing", (value,) if (on := number_of(value)) is not None:
-                self._plays.add(float(on != 0))
-                self._follower.playing(on != 0)
+                if self._play.told(float(on != 0)):
+                    self._follower.playing(on != 0)
             case "/daw/position", (value,) if (quarters := number_of(value)) is not None:
                 self._follower.position(quarters, at_seconds)
 
@@ -190,7 +205,7 @@ class LiveScriptHost:
         self._listed = 0
         self._tracks.clear()
         self._relocked.clear()
-        self._tempos, self._plays = _Told(), _Told()
+        self._tempo, self._play = _Shared(), _Shared()
         self._follower.forget()
 
     def _track(self, number: int, track: tuple[str, bool, bool]) -> None:
@@ -234,10 +249,10 @@ class LiveScriptHost:
         first_music, self._bars = bool(bars and not self._bars), bars
         if self._script_port is None:
             return
-        if "tempo" in state and not first_music and not self._tempos.is_echo(float(state["tempo"])):
+        if "tempo" in state and not first_music and self._tempo.changed(float(state["tempo"])):
             self._send("/daw/tempo", "f", float(state["tempo"]))  # the first music takes Live's tempo instead
             self._follower.tempo(float(state["tempo"]))  # which Live has now
-        if "play" in state and not self._plays.is_echo(float(bool(state["play"]))):
+        if "play" in state and self._play.changed(float(bool(state["play"]))):
             self._send("/daw/play", "i", int(bool(state["play"])))
             self._follower.playing(bool(state["play"]))
         if self._arm_back:

@@ -10,8 +10,7 @@ from .link import Link
 if TYPE_CHECKING:
     from Live.Song import Song
 
-TEMPO_STEP_BPM = 0.005  # less is rounding: OSC's floats have 24 bits
-MIN_TEMPO_BPM, MAX_TEMPO_BPM = 20.0, 999.0  # Live's
+TEMPO_STEP_BPM = 0.001  # less is rounding: OSC's floats have 24 bits
 
 
 class SongWatch:
@@ -20,7 +19,7 @@ class SongWatch:
         self._link = link
         self._log = log
         self._listeners = Listeners(log)
-        self._tempo: float | None = None  # that the engine knows of
+        self._tempo: float | None = None  # as told last
         self._playing: bool | None = None
         for what, call in (
             ("tempo", self._tell_tempo),
@@ -68,19 +67,21 @@ class SongWatch:
     # -- set, on Live's tick only -------------------------------------------------------------------------------------
 
     def set_tempo(self, tempo: float) -> None:
-        """Not reported back: the engine has it."""
-        if not MIN_TEMPO_BPM <= tempo <= MAX_TEMPO_BPM:
-            raise ValueError(f"Live plays from 20 to 999 BPM, not {tempo:g}")
-        self._tempo = tempo
-        if abs(tempo - float(self._song.tempo)) >= TEMPO_STEP_BPM:
-            self._song.tempo = tempo
+        """The engine is told what came of it, whatever that is."""
+        self._tempo = None
+        try:
+            if abs(tempo - float(self._song.tempo)) >= TEMPO_STEP_BPM:
+                self._song.tempo = tempo
+        finally:
+            self._tell_tempo()
 
     def set_playing(self, on: bool) -> None:
-        """Not reported back: the engine does it already."""
-        self._playing = on
-        if bool(self._song.is_playing) == on:
-            return
-        if on:
-            self._song.start_playing()
-        else:
-            self._song.stop_playing()
+        """The engine is told what came of it."""
+        self._playing = None
+        try:
+            if on and not self._song.is_playing:
+                self._song.start_playing()
+            elif not on and self._song.is_playing:
+                self._song.stop_playing()
+        finally:
+            self._tell_playing()

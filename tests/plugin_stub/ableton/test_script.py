@@ -89,27 +89,33 @@ def test_what_changes_in_live_is_told() -> None:
     assert world.changed == []
 
 
-def test_what_the_engine_asks_is_done_on_the_tick_and_not_told_back() -> None:
+def test_what_the_engine_asks_is_done_on_the_tick_and_confirmed() -> None:
     world = World(tracks=BAND)
     with connected(world) as (script, end):
-        end.send("/daw/tempo", 97.3)
-        end.send("/daw/play", 1)
-        assert world.changed == []
-        script.update_display()
-        assert world.changed == ["Song.tempo", "start_playing"]
-        assert world.song.tempo == pytest.approx(97.3, abs=1e-4) and world.song.is_playing
-        assert end.got() == []
-        end.send("/daw/tempo", 97.3)
-        end.send("/daw/play", 1)
-        script.update_display()
-        assert len(world.changed) == 2 and end.got() == []
+        for _ in range(2):  # the second time there is nothing to do
+            end.send("/daw/tempo", 97.25)
+            end.send("/daw/play", 1)
+            script.update_display()
+            assert world.changed == ["Song.tempo", "start_playing"]
+            assert world.song.tempo == 97.25 and world.song.is_playing
+            assert end.got() == [("/daw/tempo", 97.25), ("/daw/playing", 1)]
         world.song._set("is_playing", False)  # by hand
         world.song._set("tempo", 120.0)
         assert end.got() == [("/daw/playing", 0), ("/daw/tempo", 120.0)]
         end.send("/daw/play", 1)
         end.send("/daw/play", 0)
         script.update_display()
-        assert not world.song.is_playing and end.got() == []
+        assert not world.song.is_playing and end.got() == [("/daw/playing", 1), ("/daw/playing", 0)]
+
+
+def test_what_live_refuses_is_told_as_it_is() -> None:
+    world = World(tracks=BAND)
+    with connected(world) as (script, end):
+        end.send("/daw/tempo", 10.0)
+        script.update_display()
+        assert end.got() == [("/daw/tempo", 120.0)]
+        assert world.wrong == ["tempo out of range"]
+        world.wrong.clear()
 
 
 def test_the_engine_arms_and_hears_which_tracks_are() -> None:
@@ -229,6 +235,8 @@ def test_noise_from_the_network_does_nothing(seed: int) -> None:
         end.send("/daw/tempo", 80.0)
         script.update_display()
         assert world.song.tempo == 80.0  # it goes on
+        assert set(world.wrong) <= {"tempo out of range"}
+        world.wrong.clear()
         assert set(world.changed) == {"Song.tempo"} | ({"start_playing"} & set(world.changed))
     lines = [line for line in world.logged if "connected" not in line]
     assert 1 < len(lines) == len(set(lines)) < 40
