@@ -31,7 +31,8 @@ void Player::process(const HostTime& time, float gain, float* left, float* right
     }
     const bool jumped = !rolling_ || time.frame != expected_;
     if (shared_.wait) {
-        wait(time.frame, [&] { return playing_.clock == clock_ || coming_.clock == clock_; });
+        const auto is_of_it = [&](const Epoch& epoch) { return epoch.clock == clock_; };
+        wait(time.frame, [&] { return is_of_it(playing_) || is_of_it(coming_) || is_of_it(fading_); });
     }
     if (jumped || playing_.epoch == 0 || (coming_.flags & kAtOnce)) take_at_once();
     else if (goes_over(frames)) fading_ = coming_, coming_ = Epoch{};
