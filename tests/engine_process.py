@@ -56,6 +56,11 @@ class OscSocket:
         self._socket.settimeout(HANG_SECONDS)
         self.got: list[tuple[Any, ...]] = []  # (address, arguments...)
 
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._socket.getsockname()[1])
+
     def send(self, address: str, *values: Any) -> None:
         self.send_raw(build_msg(address, list(values)).dgram)
 

@@ -429,10 +429,13 @@ def test_surfaces_say_what_they_need(
     document = json.loads(capsys.readouterr().out)
     assert (document["send_port"], document["receive_port"]) == (9010, 9012)
     assert [Path(path).exists() for path in document["files"]] == [True, True]
-    monkeypatch.setitem(sys.modules, "py2tosc", None)
-    assert main(["surfaces", "--to", str(tmp_path / "other")]) == 2
+    monkeypatch.setitem(sys.modules, "py2tosc", None)  # as if it were not installed
+    assert main(["surfaces", "--to", str(tmp_path / "other"), "--port", "9012"]) == 2
     assert 'pip install "resonantgen[surfaces]"' in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
+    assert main(["surfaces", "--to", str(tmp_path / "other")]) == 0
+    shipped = ROOT / "plugin_stub" / "surfaces" / "ResonantGen.tosc"
+    assert (tmp_path / "other" / "ResonantGen.tosc").read_bytes() == shipped.read_bytes()
 
 
 # -- the package ------------------------------------------------------------------------------------------------------

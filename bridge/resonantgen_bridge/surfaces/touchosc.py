@@ -37,7 +37,7 @@ def touchosc_layout(surface: Surface, port: int) -> bytes:
         import py2tosc
     except ImportError:
         raise EngineError(
-            'TouchOSC layouts are written with py2tosc, which is not installed: pip install "resonantgen[surfaces]"'
+            'Another port needs py2tosc, which is not installed: pip install "resonantgen[surfaces]"'
         ) from None
     root = _node(
         "GROUP",
