@@ -224,7 +224,6 @@ class ClapPlugin:
         self._address, self._plugin = address, c.cast(address, c.POINTER(Plugin)).contents
         assert self._plugin.init(address)
         self._params = self._extension(PARAMS, Params)
-        self._state = self._extension(STATE, State)
         assert self._plugin.activate(address, sample_rate, 1, max_block)
         assert self._plugin.start_processing(address)
         self._changes: list[ParamValue] = []
@@ -255,7 +254,7 @@ class ClapPlugin:
             return size
 
         stream = Stream(None, Stream._fields_[1][1](write))
-        assert self._state.save(self._address, c.byref(stream))
+        assert self._extension(STATE, State).save(self._address, c.byref(stream))
         return bytes(written)
 
     def load(self, state: bytes) -> None:
@@ -268,7 +267,7 @@ class ClapPlugin:
             return len(part)
 
         stream = Stream(None, Stream._fields_[1][1](read))
-        assert self._state.load(self._address, c.byref(stream))
+        assert self._extension(STATE, State).load(self._address, c.byref(stream))
 
     # -- sound --------------------------------------------------------------------------------------------------------
 
@@ -315,7 +314,7 @@ class ClapPlugin:
 
     def _extension(self, name: bytes, kind: type[Any]) -> Any:
         address = self._plugin.get_extension(self._address, name)
-        assert address, name
+        assert address, f"no extension {name.decode()}"
         return c.cast(address, c.POINTER(kind)).contents
 
     def _read_parameters(self) -> list[ParamInfo]:

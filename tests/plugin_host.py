@@ -18,7 +18,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-RANGES = {"Track": (1.0, 16.0)}  # of the parameters; others go from 0 to 1
+RANGES = {
+    "Track": (1.0, 16.0),
+    "Gain": (-60.0, 6.0),
+    "Underruns": (0.0, 16_777_216.0),
+}  # of the parameters; others go from 0 to 1
 
 
 class Block(NamedTuple):

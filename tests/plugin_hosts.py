@@ -66,7 +66,7 @@ def _is_built() -> bool:
     binaries = [BIN / "ResonantGen.clap", *BIN.glob("ResonantGen.vst3/**/*.so"), *BIN.glob("ResonantGen.lv2/*")]
     if len(binaries) < 4 or not binaries[0].exists():
         return False
-    newest = max(path.stat().st_mtime for path in SOURCES.glob("*") if path.is_file())
+    newest = max(path.stat().st_mtime for path in SOURCES.glob("*") if path.suffix in {".cpp", ".hpp", ".h"})
     return min(path.stat().st_mtime for path in binaries) >= newest
 
 
@@ -81,9 +81,10 @@ def song(
     ]
 
 
-def frames_of(blocks: Sequence[Block]) -> NDArray[np.int64]:
-    """The frame of the song at each sample."""
-    return np.concatenate([np.arange(block.frame, block.frame + block.size) for block in blocks])
+def places_of(blocks: Sequence[Block], sample_rate: float) -> NDArray[np.int64]:
+    """How many frames each sample is after quarter note 0, at its block's tempo."""
+    starts = [round(block.quarters * 60 * sample_rate / block.tempo) for block in blocks]
+    return np.concatenate([np.arange(start, start + b.size) for start, b in zip(starts, blocks, strict=True)])
 
 
 class Loaded:
@@ -132,7 +133,8 @@ class HostProcess:
     def __init__(self, address: str) -> None:
         ours, theirs = socket.socketpair()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
-        environment = {**os.environ, "RESONANTGEN_LINK": address, "LV2_PATH": str(BIN)}
+        self._home = tempfile.TemporaryDirectory()  # without plugins that are installed on this machine
+        environment = {**os.environ, "RESONANTGEN_LINK": address, "LV2_PATH": str(BIN), "HOME": self._home.name}
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, plugin_host.__file__, str(theirs.fileno())],
@@ -196,6 +198,7 @@ class HostProcess:
             raise AssertionError(f"the host does not end: {self.errors}") from None
         finally:
             self._errors.close()
+            self._home.cleanup()
         return code
 
     def __enter__(self) -> HostProcess:

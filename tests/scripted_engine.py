@@ -1,7 +1,8 @@
 """The engine's side of docs/plugin-link.md for tests of the plugin: plain sockets, and nothing of the bridge.
 
-Its sound tells what it is: every sample says its epoch, its track and its frame, so one that is misplaced is seen. It
-does as the page says, until a test tells it otherwise: it can be late, silent, cut off at any byte, or talk nonsense.
+Its sound tells what it is: every sample says its epoch, its track and its place, in frames from the host's quarter note
+0, so one that is misplaced is seen. It does as the page says, until a test tells it otherwise: late, silent, cut
+off at any byte, or talk nonsense.
 
 Threads: one that accepts, and one for each connection, which reads, answers, and sends STATE. A test may call every
 method from its own; what it reads (`statuses`, `pulls`, ...) only grows.
@@ -82,17 +83,18 @@ class Announced(NamedTuple):
     fade: int
     flags: int
     track: int
+    origin: int  # the frame of quarter note 0
 
 
-def sound(epoch: int, track: int, frames: NDArray[np.int64] | range) -> Samples:
-    """[n, 2], exact as 32-bit floats: the frame on the left, epoch (1 to 127) and track on the right. Never silent."""
-    positions = np.asarray(frames, np.int64) % POSITIONS
+def sound(epoch: int, track: int, places: NDArray[np.int64] | range) -> Samples:
+    """[n, 2], exact as 32-bit floats: the place on the left, epoch (1 to 127) and track on the right. Never silent."""
+    positions = np.asarray(places, np.int64) % POSITIONS
     right = np.full(len(positions), (epoch * 32 + track) / 4096)
     return np.stack([(positions + 1) / (2 * POSITIONS), right], axis=1).astype(np.float32)
 
 
 def read_sound(samples: Samples) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The epoch, the track and the frame that each sample tells; epoch 0 is silence."""
+    """The epoch, the track and the place (modulo POSITIONS) that each sample tells; epoch 0 is silence."""
     left, right = (
         np.rint(samples[:, channel] * scale).astype(np.int64) for channel, scale in ((0, 2 << 20), (1, 4096))
     )
@@ -109,6 +111,7 @@ class Manners:
 
     welcome: bytes | None = None  # instead of WELCOME; b"" is none at all
     answers: bool = True  # what is pulled
+    withheld: frozenset[int] = frozenset()  # epochs of which nothing is answered
     delay: float = 0.0  # seconds before each answer
     announces: bool = True  # an epoch for each clock
     states: bool = True  # sends STATE
@@ -158,14 +161,22 @@ class Connection:
         wait_for(f"{statuses} more STATUS", lambda: len(self.statuses) >= count or self.over.is_set())
         assert not self.over.is_set(), "the connection ended"
 
-    def announce(self, start: int, *, epoch: int | None = None, fade: int = FADE, flags: int = 0) -> Announced:
-        """Tell an epoch for the newest clock: by default, the next one of the other parity."""
+    def underruns(self) -> int:
+        """As the plugin has counted them by now."""
+        self.wait_for_more(2)  # the first may have been under way
+        return self.statuses[-1].underruns
+
+    def announce(
+        self, start: int, *, epoch: int | None = None, fade: int = FADE, flags: int = 0, clocks_on: int = 0
+    ) -> Announced:
+        """Tell an epoch, by default the next one of the other parity, for the newest clock or for one that is none."""
         status = self.statuses[-1]
+        status = status._replace(clock=status.clock + clocks_on)
         if epoch is None:
             last = self.epochs[-1].epoch if self.epochs else 0
             playing = status.epoch
             epoch = last + 1 if (last + 1) % 2 != playing % 2 or not playing else last + 2
-        told = Announced(epoch, status.clock, start, fade, flags, status.track)
+        told = Announced(epoch, status.clock, start, fade, flags, status.track, status.frame_of(0))
         self.epochs.append(told)
         self.send(packet(EPOCH, struct.pack("<IIqII", *told[:5])))
         return told
@@ -262,12 +273,13 @@ class Connection:
 
     def _answer_pull(self, epoch: int, frame: int, chunks: int) -> None:
         self.pulls.append((epoch, frame, chunks))
-        tracks = {told.epoch: told.track for told in self.epochs}
-        if frame % CHUNK or not 1 <= chunks <= 64 or epoch not in tracks:
+        told = next((one for one in reversed(self.epochs) if one.epoch == epoch), None)
+        if frame % CHUNK or not 1 <= chunks <= 64 or told is None:
             self.faults.append(f"PULL {epoch} {frame} {chunks}")
-        elif self._engine.manners.answers:
+        elif self._engine.manners.answers and epoch not in self._engine.manners.withheld:
             time.sleep(self._engine.manners.delay)
-            self.send_pcm(epoch, frame, sound(epoch, tracks[epoch], range(frame, frame + chunks * CHUNK)))
+            positions = range(frame - told.origin, frame - told.origin + chunks * CHUNK)
+            self.send_pcm(epoch, frame, sound(epoch, told.track, positions))
         self.answered += 1
 
 
