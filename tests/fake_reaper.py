@@ -360,7 +360,7 @@ class FakeReaper:
         self._changing()
         if not item.start < seconds < item.end:
             return None
-        right = Item(dict(item.values), dict(item.ext), copy.copy(item.take))
+        right = Item(dict(item.values), {}, copy.copy(item.take))  # its documentation promises no P_EXT
         right.values |= {"D_POSITION": seconds, "D_LENGTH": item.end - seconds}
         if right.take is not None:
             right.take.values = dict(right.take.values)
