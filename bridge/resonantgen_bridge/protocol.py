@@ -11,10 +11,10 @@ musicians count them.
 
 from __future__ import annotations
 
-from resonantgen.music.time import MAX_BARS, MAX_SAMPLE_RATE, MAX_TEMPO_BPM, MIN_SAMPLE_RATE, MIN_TEMPO_BPM
+from resonantgen.music.time import MAX_BARS
 from resonantgen.prompt.intent import ATTRIBUTES
-from resonantgen.session.setup import MAX_GAIN_DB, SILENT_GAIN_DB
-from resonantgen_bridge.schema import REQUIRED, Command, Event, Field, Kind, Property
+from resonantgen_bridge import fields
+from resonantgen_bridge.schema import Command, Event, Field, Kind, Property
 
 VERSION = 1  # of the protocol; a client refuses an engine of another
 OSC_ROOT = "/rg"
@@ -27,43 +27,7 @@ MAX_SEED = (1 << 63) - 1
 MAX_DAW_BAR, MAX_SCENE = 9999, 9999
 PRINT_KINDS = ("audio", "midi")
 
-
-def _track(doc: str = "which track", default: object = REQUIRED) -> Field:
-    return Field("track", Kind.TRACK, doc, default)
-
-
-def _tempo(default: object = REQUIRED) -> Field:
-    return Field(
-        "tempo", Kind.FLOAT, "quarter notes per minute", default, low=MIN_TEMPO_BPM, high=MAX_TEMPO_BPM, unit="bpm"
-    )
-
-
-def _bars(default: object = REQUIRED) -> Field:
-    return Field("bars", Kind.INT, "length of the loop", default, low=1, high=MAX_BARS, unit="bars")
-
-
-def _on(doc: str, name: str = "on", default: object = True) -> Field:
-    return Field(name, Kind.BOOL, doc, default)
-
-
-_KEY = Field("key", Kind.TEXT, 'such as "A minor", "F# major", "D dorian"')
-_METER = Field("meter", Kind.TEXT, 'such as "4/4", "7/8"')
 _SEED = Field("seed", Kind.INT, "the same words and seed give the same bytes", None, low=0, high=MAX_SEED)
-_SAMPLE_RATE = Field(
-    "sample_rate", Kind.INT, "of the stems", None, low=MIN_SAMPLE_RATE, high=MAX_SAMPLE_RATE, unit="Hz"
-)
-_ATTRIBUTE = Field("attribute", Kind.TEXT, "how it is played", choices=ATTRIBUTES)
-_LEVEL = Field("value", Kind.FLOAT, "0 is what the style would do", low=-1, high=1)
-_GAIN = Field("gain", Kind.FLOAT, f"{SILENT_GAIN_DB:g} is silence", low=SILENT_GAIN_DB, high=MAX_GAIN_DB, unit="dB")
-_PAN = Field("pan", Kind.FLOAT, "-1 left, 0 as it is, 1 right", low=-1, high=1)
-
-# What every command that makes takes, or moves between them, answers with.
-_OUTCOME = (
-    Field("changed", Kind.TEXT, "track: the id of the take that it plays now, or null"),
-    Field("locked", Kind.TRACKS, "tracks that a lock kept from changing"),
-    Field("kept", Kind.TRACKS, "tracks that were left alone"),
-    Field("understood", Kind.TEXT, "what the words meant, as `resonantgen understand --json` gives it, or null"),
-)
 
 COMMANDS: tuple[Command, ...] = (
     # -- music --------------------------------------------------------------------------------------------------------
@@ -72,15 +36,15 @@ COMMANDS: tuple[Command, ...] = (
         "Make a new start from words: all unlocked tracks, or only those named.",
         (
             Field("prompt", Kind.TEXT, "what to play"),
-            _tempo(None),
-            Field("key", Kind.TEXT, _KEY.doc, None),
-            Field("meter", Kind.TEXT, _METER.doc, None),
-            _bars(None),
+            fields.tempo(None),
+            Field("key", Kind.TEXT, fields.KEY.doc, None),
+            Field("meter", Kind.TEXT, fields.METER.doc, None),
+            fields.bars(None),
             _SEED,
             Field("tracks", Kind.TRACKS, "only these", None),
-            _SAMPLE_RATE,
+            fields.SAMPLE_RATE,
         ),
-        _OUTCOME,
+        fields.OUTCOME,
         osc=("prompt",),
         http="POST /generate",
         generates=True,
@@ -88,8 +52,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "regenerate",
         "Change what the words name, or every unlocked track, around what is locked. Without words: other ideas.",
-        (Field("prompt", Kind.TEXT, "what to change", ""), _track("only this one", None), _SEED),
-        _OUTCOME,
+        (Field("prompt", Kind.TEXT, "what to change", ""), fields.track("only this one", None), _SEED),
+        fields.OUTCOME,
         osc=("regenerate", "track/{track}/regenerate"),
         http="POST /regenerate",
         trigger=True,
@@ -98,8 +62,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "adjust",
         "Set how a track, or every unlocked one, is played, and make it again with the same idea.",
-        (_ATTRIBUTE, _LEVEL, _track("only this one", None)),
-        _OUTCOME,
+        (fields.ATTRIBUTE, fields.LEVEL, fields.track("only this one", None)),
+        fields.OUTCOME,
         osc=("track/{track}/{attribute}", "{attribute}"),
         http="PUT /attributes/{attribute}",
         generates=True,
@@ -108,7 +72,7 @@ COMMANDS: tuple[Command, ...] = (
         "style",
         "Change the style of every unlocked track.",
         (Field("style", Kind.TEXT, "the id of a preset in presets/styles"),),
-        _OUTCOME,
+        fields.OUTCOME,
         osc=("style",),
         http="PUT /style",
         generates=True,
@@ -116,8 +80,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "key",
         "Change the key. Refused while a pitched track is locked.",
-        (_KEY,),
-        _OUTCOME,
+        (fields.KEY,),
+        fields.OUTCOME,
         osc=("key",),
         http="PUT /key",
         generates=True,
@@ -125,8 +89,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "meter",
         "Change the meter. Refused while a track is locked.",
-        (_METER,),
-        _OUTCOME,
+        (fields.METER,),
+        fields.OUTCOME,
         osc=("meter",),
         http="PUT /meter",
         generates=True,
@@ -134,8 +98,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "bars",
         "Change the length of the loop. Refused while a track is locked.",
-        (_bars(),),
-        _OUTCOME,
+        (fields.bars(),),
+        fields.OUTCOME,
         osc=("bars",),
         http="PUT /bars",
         generates=True,
@@ -143,22 +107,22 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "tempo",
         "Play at another tempo from the next bar line, from the same notes; locked takes' stored bytes stay.",
-        (_tempo(),),
+        (fields.tempo(),),
         osc=("tempo",),
         http="PUT /tempo",
     ),
     Command(
         "lock",
         "Freeze a track, or free it.",
-        (_track(), _on("0 frees it", "locked")),
+        (fields.track(), fields.on("0 frees it", "locked")),
         osc=("track/{track}/lock",),
         http="PUT /tracks/{track}/lock",
     ),
     Command(
         "undo",
         "Take back the last change, or bring back a track's earlier take.",
-        (_track("only this one", None),),
-        _OUTCOME,
+        (fields.track("only this one", None),),
+        fields.OUTCOME,
         osc=("undo", "track/{track}/undo"),
         http="POST /undo",
         trigger=True,
@@ -166,8 +130,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "redo",
         "Do again what undo took back.",
-        (_track("only this one", None),),
-        _OUTCOME,
+        (fields.track("only this one", None),),
+        fields.OUTCOME,
         osc=("redo", "track/{track}/redo"),
         http="POST /redo",
         trigger=True,
@@ -189,7 +153,7 @@ COMMANDS: tuple[Command, ...] = (
         trigger=True,
     ),
     # -- transport ----------------------------------------------------------------------------------------------------
-    Command("play", "Play, or stop.", (_on("0 stops"),), osc=("play",), http="PUT /play"),
+    Command("play", "Play, or stop.", (fields.on("0 stops"),), osc=("play",), http="PUT /play"),
     Command("stop", "Stop where it is.", osc=("stop",), http="POST /stop", trigger=True),
     Command(
         "seek",
@@ -205,7 +169,7 @@ COMMANDS: tuple[Command, ...] = (
         "loop",
         "Play around, all of it or some bars of it; or once, and stop.",
         (
-            _on("0: play once, and stop"),
+            fields.on("0: play once, and stop"),
             Field("first", Kind.INT, "first bar", 1, low=1, high=MAX_BARS),
             Field("bars", Kind.INT, "how many; 0 is to the end", 0, low=0, high=MAX_BARS, unit="bars"),
         ),
@@ -214,22 +178,30 @@ COMMANDS: tuple[Command, ...] = (
     ),
     # -- mixer --------------------------------------------------------------------------------------------------------
     Command(
-        "gain", "Set a track's gain.", (_track(), _GAIN), osc=("track/{track}/gain",), http="PUT /tracks/{track}/gain"
+        "gain",
+        "Set a track's gain.",
+        (fields.track(), fields.GAIN),
+        osc=("track/{track}/gain",),
+        http="PUT /tracks/{track}/gain",
     ),
     Command(
-        "pan", "Set a track's balance.", (_track(), _PAN), osc=("track/{track}/pan",), http="PUT /tracks/{track}/pan"
+        "pan",
+        "Set a track's balance.",
+        (fields.track(), fields.PAN),
+        osc=("track/{track}/pan",),
+        http="PUT /tracks/{track}/pan",
     ),
     Command(
         "mute",
         "Silence a track.",
-        (_track(), _on("0: no more")),
+        (fields.track(), fields.on("0: no more")),
         osc=("track/{track}/mute",),
         http="PUT /tracks/{track}/mute",
     ),
     Command(
         "solo",
         "Hear only this track, and others that are soloed.",
-        (_track(), _on("0: no more")),
+        (fields.track(), fields.on("0: no more")),
         osc=("track/{track}/solo",),
         http="PUT /tracks/{track}/solo",
     ),
@@ -306,9 +278,9 @@ PROPERTIES: tuple[Property, ...] = (
     Property("project", Field("project", Kind.TEXT, "the project's folder")),
     Property("prompt", Field("prompt", Kind.TEXT, "the last words that made or changed music")),
     Property("style", Field("style", Kind.TEXT, "the id of the style; empty before there is music")),
-    Property("tempo", _tempo()),
-    Property("key", _KEY),
-    Property("meter", _METER),
+    Property("tempo", fields.tempo()),
+    Property("key", fields.KEY),
+    Property("meter", fields.METER),
     Property("bars", Field("bars", Kind.INT, "length of the loop; 0 before there is music", unit="bars")),
     Property("chords", Field("chords", Kind.TEXT, 'such as "Am F G"')),
     Property("play", Field("on", Kind.BOOL, "whether it plays")),
@@ -322,13 +294,13 @@ PROPERTIES: tuple[Property, ...] = (
         Property(name, Field("value", Kind.FLOAT, f"{name} of everything that is made", low=-1, high=1))
         for name in ATTRIBUTES
     ),
-    Property("track/{track}/lock", _on("whether it is frozen", "locked")),
+    Property("track/{track}/lock", fields.on("whether it is frozen", "locked")),
     Property("track/{track}/take", Field("take", Kind.TEXT, 'the id of the take, such as "bass-3"; empty: silent')),
     Property("track/{track}/summary", Field("summary", Kind.TEXT, "what it plays, for people")),
-    Property("track/{track}/gain", _GAIN),
-    Property("track/{track}/pan", _PAN),
-    Property("track/{track}/mute", _on("whether it is silenced")),
-    Property("track/{track}/solo", _on("whether it is soloed")),
+    Property("track/{track}/gain", fields.GAIN),
+    Property("track/{track}/pan", fields.PAN),
+    Property("track/{track}/mute", fields.on("whether it is silenced")),
+    Property("track/{track}/solo", fields.on("whether it is soloed")),
     *(
         Property(f"track/{{track}}/{name}", Field("value", Kind.FLOAT, f"its {name}", low=-1, high=1))
         for name in ATTRIBUTES
@@ -343,7 +315,7 @@ EVENTS: tuple[Event, ...] = (
         "progress",
         "A track that is being made has come so far.",
         (
-            _track(),
+            fields.track(),
             Field("stage", Kind.TEXT, "what is done", choices=("notes", "sound")),
             Field("bar", Kind.INT, "bars that are done"),
             Field("bars", Kind.INT, "of so many"),
@@ -353,14 +325,14 @@ EVENTS: tuple[Event, ...] = (
     Event(
         "take",
         "A take was committed: it is on disk, and plays from the next bar line.",
-        (_track(), Field("take", Kind.TEXT, "its id"), Field("summary", Kind.TEXT, "what it plays")),
+        (fields.track(), Field("take", Kind.TEXT, "its id"), Field("summary", Kind.TEXT, "what it plays")),
         osc="track/{track}/new",
     ),
     Event(
         "swap",
         "A track's sound changed on a bar line; sent when it is mixed, a little before it is heard.",
         (
-            _track(),
+            fields.track(),
             Field("material", Kind.TEXT, 'a take\'s id, with "~" behind it while its end is still rendered'),
             Field("bar", Kind.INT, "bar of the loop"),
             Field("frame", Kind.INT, "of the output stream, from 0", unit="frames"),
@@ -373,7 +345,7 @@ EVENTS: tuple[Event, ...] = (
         "transport",
         "It plays from another place or at another tempo, or stops; sent when it is mixed, before it is heard.",
         (
-            _on("whether it plays"),
+            fields.on("whether it plays"),
             Field("frame", Kind.INT, "of the output stream, from which on this is so", unit="frames"),
             Field("place", Kind.INT, "of the loop, where it is at that frame", unit="frames"),
             Field("tempo", Kind.FLOAT, "of the loop", unit="bpm"),
@@ -386,7 +358,7 @@ EVENTS: tuple[Event, ...] = (
         "level",
         f"How loud a track is, {METER_HZ} times a second.",
         (
-            _track(),
+            fields.track(),
             Field("peak", Kind.FLOAT, "largest sample since the last one", unit="dBFS"),
             Field("rms", Kind.FLOAT, "mean power since", unit="dBFS"),
         ),
