@@ -1,7 +1,8 @@
 """What `print` puts into a DAW: a new folder of files, which the scripts in REAPER and Live pick up.
 
 It holds WAV and MIDI of each track at the session's tempo, and the same index twice: print.json, and print.txt for
-Lua, which reads no JSON. A folder appears whole or not at all. Nothing of ours removes it again.
+Lua, which reads no JSON. A folder appears whole or not at all. Nothing of ours removes it again: a Live Set may play
+its recordings.
 
 print.txt is ASCII, one line for each fact: a word, a space, its values. In this order:
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import re
 import threading
@@ -11,8 +12,10 @@ from pathlib import Path
 import mido
 import pytest
 
+from bridge_fakes import FakeEngine
 from engine.session.fakes import SHORT, FakeStudio, words
 from live_fakes import live
+from osc_peer import peer, serving
 from resonantgen.cli import main
 from resonantgen.errors import BadValue, EngineError, ProjectError, StorageError
 from resonantgen.music.notes import Role
@@ -226,6 +229,43 @@ def test_the_command_tells_where_and_for_which_tracks_of_the_daw(tmp_path: Path,
                 await one.do("print", kind="vinyl")
 
     asyncio.run(test())
+
+
+def test_a_button_of_a_control_surface_prints() -> None:
+    async def test() -> None:
+        engine = FakeEngine()
+        async with serving(engine) as server, peer() as surface:
+            surface.send(server.address, "/rg/print", 0.0)  # let go: nothing
+            surface.send(server.address, "/rg/print", 1.0)
+            surface.send(server.address, "/rg/print", "drums,2", "midi", 5)
+            await surface.wait_for("/rg/done", 2)
+        everything = {"tracks": None, "kind": "audio", "bar": 1, "scene": 0}
+        assert [(call.command, dict(call.arguments)) for call in engine.calls] == [
+            ("print", everything),
+            ("print", everything | {"tracks": ["drums", "bass"], "kind": "midi", "bar": 5}),
+        ]
+
+    asyncio.run(test())
+
+
+def test_the_script_in_live_reads_it(project: Path, prints: Path) -> None:
+    """Its module stands alone, as everything in plugin_stub does."""
+    path = Path(__file__).parents[2] / "plugin_stub" / "ableton" / "ResonantGen" / "prints.py"
+    spec = importlib.util.spec_from_file_location("prints_of_live", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with opened(project) as session:
+        folder = write_print(session, Wanted(daw_tracks={"bass": 3})).folder
+        playing = session.playing
+    read = module.read_print(str(folder))
+    assert (read.name, read.kind, read.quarters) == ("night", "audio", 2.0)
+    assert [(part.role, part.daw_track) for part in read.parts] == [
+        (role.value, 3 if role is Role.BASS else None) for role in Role
+    ]
+    for role, part in zip(Role, read.parts, strict=True):
+        assert part.wav.read_bytes() == (folder / f"{role.value}.wav").read_bytes()
+        assert [note.start * 480 for note in part.notes] == [note.start_ticks for note in playing[role].score]
 
 
 def run(*arguments: str) -> int:
