@@ -75,6 +75,7 @@ class PluginLink:
         self._engine, self._port = engine, port
         self._identity = secrets.randbits(64)
         self._connections: dict[bytes, _Connection] = {}  # by ZeroMQ's name for them, oldest first
+        self._closing: set[bytes] = set()  # dropped, but their queues are too full to end them yet
         self._epochs = Epochs(engine, self._instances)
         self._controls = Controls(engine, engine.complain)
         self._follower = HostFollower(engine) if follow else None
@@ -147,6 +148,10 @@ class PluginLink:
 
     async def _receive(self, name: bytes, data: bytes) -> None:
         connection = self._connections.get(name)
+        if name in self._closing:
+            if not data:
+                self._closing.discard(name)
+            return
         if not data:  # a connection begins and ends with that
             if connection is None:
                 self._connections[name] = _Connection(time.monotonic())
@@ -233,7 +238,11 @@ class PluginLink:
             _log.info("A plugin's connection is dropped: %s", reason)
             self._dropped += 1
             self._forget(name)
-            self._send_bytes(name, b"")
+            self._closing.add(name)
+            self._end_dropped()
+
+    def _end_dropped(self) -> None:
+        self._closing = {name for name in self._closing if not self._send_bytes(name, b"")}
 
     # -- what is sent -------------------------------------------------------------------------------------------------
 
@@ -289,6 +298,7 @@ class PluginLink:
             for name, connection in tuple(self._connections.items()):
                 if now - connection.heard_at > SILENCE_SECONDS:
                     self._drop(name, "it said nothing")
+            self._end_dropped()
             self._tell_states()
             with suppress(Exception):
                 self._epochs.refresh()
