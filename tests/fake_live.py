@@ -64,6 +64,7 @@ class World:
             has_audio_input=kind in ("audio", "group"),
             has_midi_input=kind == "midi",
             clip_slots=[],
+            devices=[],
         )
         track._values["clip_slots"] = [Slot(self, track) for _ in self.song.scenes]
         return track
@@ -202,6 +203,10 @@ class Track(LiveObject):
 
     def _clips(self) -> list[Clip | None]:
         return [slot._values["clip"] for slot in self._values["clip_slots"]]
+
+
+class Device(LiveObject):
+    kind = "Device"
 
 
 class Slot(LiveObject):

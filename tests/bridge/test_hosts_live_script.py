@@ -400,3 +400,37 @@ def test_a_refused_lock_is_asked_for_once() -> None:
         assert done(engine).count(("lock", "drums", True)) == 1
 
     play(scene)
+
+
+def test_a_real_print_becomes_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESONANTGEN_PRINTS", str(tmp_path / "prints"))
+    world = World(tracks=(("Drums", "midi"), ("Bass", "audio"), ("Melody", "audio", True)))
+    world.guess = lambda seconds: (0.0, 77.0)
+
+    async def whole() -> None:
+        async with live(tmp_path / "night.rg") as one:
+            world.song._set("tempo", one.engine.state["tempo"])  # the fake studio's music has no other
+            world.song._set("signature_numerator", int(one.engine.state["meter"].removesuffix("/4")))
+            host = LiveScriptHost(one.engine, complain=one.engine.complain)
+            await host.start()
+            async with serving(one.engine, foreign=[host]) as server:  # type: ignore[arg-type]
+                with running(world, server.address[1]) as script:
+                    await ticking(script, lambda: len(host.status()["tracks"]) == 3)
+                    printing = one.start("print", scene=2)
+                    await ticking(script, lambda: printing.done() and len(world.tracks) == 5 and one.heard("problem"))
+            await host.close()
+            state = one.engine.state
+            quarters = float(state["bars"] * world.song.signature_numerator)
+        tracks = {track.name: track for track in world.tracks}
+        assert list(tracks) == ["Drums", "Bass", "Melody", "drums", "harmony"]
+        for name, track in tracks.items():
+            clip = track._clips()[1]
+            assert (clip is None) == (name in ("Drums", "Melody")), name
+            if clip is not None:
+                assert clip.loop_end == quarters
+                assert clip.do_sample_to_beat_time(clip.sample_length) == pytest.approx(quarters)
+        assert [problem["message"] for problem in one.heard("problem")] == [
+            'Live: The melody stays as it is: track "Melody" is armed.'
+        ]
+
+    asyncio.run(whole())

@@ -2,7 +2,7 @@
 
 Which track: the one with the number that the print gives, else the first of the right kind that is called as the part,
 else a new one. A track of the wrong kind, such as the MIDI track that the plugin is on, is left alone. So is an armed
-one: it is frozen; what is to be written there is passed over, and that is said.
+one: it is frozen; what is to be written there is passed over, and that is said. New tracks and scenes are put last.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from .prints import Part, Print, PrintError, read_print
 if TYPE_CHECKING:
     from Live.Clip import Clip
     from Live.ClipSlot import ClipSlot
+    from Live.Device import Device
     from Live.Song import Song
     from Live.Track import Track
 
 __all__ = ["ClipWriter", "PrintError", "Printed"]
 
+PLUGIN = "ResonantGen"  # as Live shows it
 _EXACT_QUARTERS = 1e-3  # a clip that is off by less is in time
 _BEATS, _TONES, _TEXTURE = 0, 1, 2  # modes of warping that change nothing at the clip's own tempo; Complex does
 _WARP_MODES = {"drums": _BEATS, "bass": _TONES, "melody": _TONES, "harmony": _TEXTURE}
@@ -123,8 +125,11 @@ def _slot(place: _Place, scene: int) -> ClipSlot:
 
 
 def _suits(track: Track, audio: bool) -> bool:
-    """Groups take neither."""
-    return not track.is_foldable and bool(track.has_audio_input if audio else track.has_midi_input)
+    """Groups take neither. Notes on a track with our plugin would play it, not what they are printed for."""
+    if track.is_foldable or not (track.has_audio_input if audio else track.has_midi_input):
+        return False
+    devices: list[Device] = list(track.devices)
+    return audio or all(device.name != PLUGIN for device in devices)
 
 
 def _quoted(track: Track) -> str:

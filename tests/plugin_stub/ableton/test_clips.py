@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fake_live import World
+from fake_live import Device, World
 from prints import NOTES, RATE, leave_print, part
 from remote_script import connected
 
@@ -77,6 +77,20 @@ def test_midi_goes_into_midi_tracks_and_new_ones_are_made(tmp_path: Path) -> Non
     assert printed(world, folder) == [("/daw/printed", str(folder), 2, 2)]  # no third track, but a new scene
     assert [len(slots) for _, slots in names(world)] == [2, 2, 2]
     assert len(world.song.scenes) == 2
+
+
+def test_notes_are_not_put_where_they_would_play_the_plugin(tmp_path: Path) -> None:
+    world = World(tracks=(("Drums", "midi"), ("Bass", "midi")))
+    for track, device in zip(world.tracks, ("ResonantGen", "Operator"), strict=True):
+        track._set("devices", [Device(world, name=device)])
+    tracks = [part("drums", daw_track=1), part("bass", daw_track=2)]
+    folder = leave_print(tmp_path / "p", kind="midi", tracks=tracks)
+    assert printed(world, folder) == [("/daw/printed", str(folder), 1, 2)]
+    assert [(name, slots[0]) for name, slots in names(world)] == [
+        ("Drums", None),
+        ("Bass", "night bass"),
+        ("drums", "night drums"),
+    ]
 
 
 @pytest.mark.parametrize("version", [(11, 3, 20), (12, 0, 4)], ids=str)
