@@ -109,7 +109,7 @@ def test_an_engine_that_has_gone_is_asked_for_again(layout: TouchOsc) -> None:
         ("/rg/tempo", (128.0,), "tempo shown", "128 bpm"),
         ("/rg/tempo", (97.46,), "tempo shown", "97.5 bpm"),
         ("/rg/bars", (8,), "bars shown", "8 bars"),
-        ("/rg/beat", (3, 2), "beat", "3.2"),
+        ("/rg/beat", (3, 2), "beat", "3 : 2"),
         ("/rg/error", ("TrackLocked", "bass is locked: 100 %."), "error", "bass is locked: 100 %."),
         ("/rg/problem", ("DeviceError", "no sound"), "error", "no sound"),
         ("/rg/track/bass/gain", (-3.25,), "bass gain shown", "-3.2 dB"),

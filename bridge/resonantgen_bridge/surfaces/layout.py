@@ -100,7 +100,7 @@ def _header(port: int) -> Iterator[Control]:
     beat = next(boxes)
     yield light("beat light", Box(beat.x, beat.y, beat.width, 10), BUSY, Shown(event_address("beat")))
     below = Box(beat.x, beat.y + 14, beat.width, beat.height - 14)
-    yield text("beat", below, TEXT, Shown(event_address("beat"), "{1}.{2}"), text_size=32)
+    yield text("beat", below, TEXT, Shown(event_address("beat"), "{1} : {2}"), text_size=32)
     yield text("tempo shown", next(boxes), TEXT, Shown(property_address("tempo"), "{1} bpm"), text_size=24)
     yield text("key shown", next(boxes), TEXT, Shown(property_address("key")), text_size=22)
     meter = next(boxes)

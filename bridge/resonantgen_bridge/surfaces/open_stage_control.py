@@ -18,6 +18,7 @@ from resonantgen_bridge.surfaces.controls import HEIGHT, WIDTH, WORDS, Box, Colo
 VERSION = "1.30.1"  # of Open Stage Control, whose session format this is
 _SUBSCRIBE = f"send('{OSC_ROOT}/subscribe', {{type: 'i', value: 1}})"
 _ASK_AGAIN_MS = 30_000
+_CENTRED = "position: absolute; inset: 0; display: flex; align-items: center; justify-content: center"
 
 
 def open_stage_control_session(surface: Surface) -> bytes:
@@ -86,7 +87,7 @@ def _fader(control: Control) -> dict[str, Any]:
         "type": "fader",
         "design": "compact",
         "horizontal": control.box.width > control.box.height,
-        "html": f'<div style="pointer-events: none">{control.label}</div>' if control.label else "",
+        "html": f'<div style="{_CENTRED}">{control.label}</div>' if control.label else "",
         **_range(control),
         "decimals": 0 if control.whole else 3,
         "address": control.address,
@@ -131,10 +132,10 @@ def _light(control: Control) -> dict[str, Any]:
     widget: dict[str, Any] = {"type": "led", "bypass": True, "colorWidget": _css(control.colour), **_flat()}
     (shown,) = control.shows
     if shown.template == "1":  # anything that came
-        return {**widget, "value": f"#{{OSC{{{shown.address}, ''}} === '' ? 0 : 1}}"}
+        return {**widget, "value": f"#{{OSC{{{shown.address}}} === undefined ? 0 : 1}}"}
     if shown.address.removeprefix(f"{OSC_ROOT}/") in PROPERTY_OF_KEY:
         return {**widget, "address": shown.address}
-    return {**widget, "value": f"#{{[].concat(OSC{{{shown.address}, 0}}).pop() % 2}}"}  # each second beat
+    return {**widget, "value": f"#{{[].concat(OSC{{{shown.address}}}).pop() % 2 || 0}}"}  # each second beat
 
 
 def _meter(control: Control) -> dict[str, Any]:
@@ -144,7 +145,7 @@ def _meter(control: Control) -> dict[str, Any]:
         "interaction": False,
         "bypass": True,
         **_range(control),
-        "value": f"#{{[].concat(OSC{{{control.shows[0].address}, {control.low:g}}})[0]}}",
+        "value": f"#{{[].concat(OSC{{{control.shows[0].address}}}, {control.low:g}).find(v => v !== undefined)}}",
         **_coloured(control),
     }
 
@@ -193,14 +194,14 @@ def _newest(sources: list[tuple[str, str]]) -> str:
     lines = ["JS{{"]
     for number, (address, written) in enumerate(sources):
         lines += [
-            f"var m{number} = OSC{{{address}, ''}}",
+            f"var m{number} = OSC{{{address}}}",  # undefined until something came
             f"if (m{number} !== locals.m{number}) {{",
             f"  locals.m{number} = m{number}",
             f"  var a = [].concat(m{number})",
-            f"  locals.text = m{number} === '' ? '' : {written}",
+            f"  locals.text = {written}",
             "}",
         ]
-    return "\n".join([*lines, "return locals.text", "}}"])
+    return "\n".join([*lines, "return locals.text || ''", "}}"])
 
 
 # -- properties -------------------------------------------------------------------------------------------------------
