@@ -200,6 +200,8 @@ def test_an_engine_elsewhere_reports_what_it_knows(elsewhere: ServedEngine, run:
     assert json.loads(run("show", *engine, "--json")[1])["tempo_bpm"] == 100
     assert run("export", "--to", "/music/night", *engine)[0] == 0
     assert elsewhere.told()[-1] == ("export", {"folder": "/music/night"})
+    assert "(on the engine's machine)" in run("print", "--tracks", "bass", "--midi", "--bar", "5", *engine)[1]
+    assert elsewhere.told()[-1] == ("print", {"tracks": ["bass"], "kind": "midi", "bar": 5, "scene": 0})
     code, out, errors = run("show", "--picture", "night.png", *engine)
     assert (code, out, errors.count("\n")) == (2, "", 1) and "not on this machine" in errors
     assert not (tmp_path / "night.png").exists()

@@ -9,8 +9,8 @@ knows when we start). What is understood:
     /tempo/raw 97.5         /play 1        /play 0        /stop 1
     /beat/str 5.3.50        where it is: bar, beat, hundredths of a beat; /time in seconds where beats are not sent
 
-Stock patterns report the first 8 tracks ("DEVICE_TRACK_COUNT 8"; a copy of the file may say more). /samples is not
-used: REAPER does not say at which rate it counts.
+Stock patterns report the first 8 tracks ("DEVICE_TRACK_COUNT 8"); plugin_stub/reaper/ResonantGen.ReaperOSC has those of
+them that are used, for 64. /samples is not used: REAPER does not say at which rate it counts.
 """
 
 from __future__ import annotations

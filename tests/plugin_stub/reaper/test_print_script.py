@@ -489,6 +489,15 @@ def test_a_media_folder_that_cannot_be_made_is_told(reaper: FakeReaper, print_no
     assert reaper.tracks == [] and "cannot be written" in reaper.console[0]
 
 
+def test_a_print_that_cannot_be_marked_as_done_is_left(reaper: FakeReaper, print_now: Callable[..., Path]) -> None:
+    """It would be put in again and again otherwise."""
+    folder = print_now("bass")
+    (folder / "print.done" / "in the way").mkdir(parents=True)
+    for _ in range(3):
+        reaper.tick()
+    assert reaper.tracks == [] and len(reaper.console) == 1 and "marked as done" in reaper.console[0]
+
+
 def test_what_fails_in_the_midst_is_told_and_is_one_step_to_undo(
     reaper: FakeReaper, print_now: Callable[..., Path]
 ) -> None:
