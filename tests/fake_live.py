@@ -15,7 +15,7 @@ from typing import Any
 
 import soundfile
 
-from live_surface import LiveObject, Vector, surface
+from live_surface import LiveObject, Vector, constants, surface
 
 SHADOW_BEATS = 1 / 32  # Live's last warp marker is so far behind the last one that is seen
 
@@ -117,7 +117,11 @@ class World:
         live: Any = ModuleType("Live")
         live.Application = SimpleNamespace(get_application=lambda: application)
         live.ClipSlot = SimpleNamespace(ClipSlot=type("ClipSlot", (), slot))
-        live.Clip = SimpleNamespace(WarpMarker=Marker, MidiNoteSpecification=NoteSpecification, WarpMode=int)
+        live.Clip = SimpleNamespace(
+            WarpMarker=Marker,
+            MidiNoteSpecification=NoteSpecification,
+            WarpMode=SimpleNamespace(**constants("Clip", "WarpMode")),
+        )
         return live  # type: ignore[no-any-return]
 
 
@@ -334,6 +338,8 @@ class Clip(LiveObject):
 
     def do_move_warp_marker(self, beats: float, distance: float) -> None:
         self._world.changes("move_warp_marker")
+        if not distance or all(marker.beat_time != beats for marker in self._markers[:-1]):
+            raise self._world.fails(RuntimeError("there is nothing to be moved"))
         self._lay(
             [
                 Marker(each.sample_time, each.beat_time + distance * (each.beat_time == beats))

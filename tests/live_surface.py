@@ -29,6 +29,14 @@ def stubs() -> Path:
     return Path(next(iter(found.submodule_search_locations)))
 
 
+def constants(module: str, name: str) -> dict[str, int]:
+    """Of an enumeration of the stubs."""
+    tree = ast.parse((stubs() / f"{module}.pyi").read_text(encoding="utf-8"))
+    (found,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
+    members = [node for node in found.body if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Constant)]
+    return {ast.unparse(node.target): ast.literal_eval(node.value) for node in members if node.value is not None}
+
+
 class Surface:
     """What a class of the stubs has."""
 

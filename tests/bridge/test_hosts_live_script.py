@@ -282,6 +282,22 @@ def test_what_was_lost_on_the_way_is_asked_for_again() -> None:
     asyncio.run(whole())
 
 
+def test_a_second_script_waits_until_the_first_has_gone() -> None:
+    async def scene(engine: NamingEngine, host: LiveScriptHost, world: World, script: Any) -> None:
+        other = World(tracks=(("Melody", "midi", True),))
+        other.song._set("tempo", 77.0)
+        with running(other, script._link._engine[1]) as second:
+            for _ in range(3):
+                await ticks(second)
+                await ticks(script)
+            assert host.status()["tracks"] == {1: "Drums", 2: "Band", 3: "Bass"}
+            assert engine.state["tempo"] == 120.0
+            script.disconnect()
+            await ticking(second, lambda: engine.state["tempo"] == 77.0 and engine.names[1] == "Melody")
+
+    play(scene)
+
+
 @pytest.mark.parametrize(
     ("root", "scale", "key"),
     [

@@ -184,9 +184,10 @@ class LiveScriptHost:
                 self._follower.position(quarters, at_seconds)
 
     def _greeted(self, version: str, port: int) -> None:
-        if port != self._script_port:
-            self._gone()
-            self._script_port, self._version = port, version[:40]
+        """Another script, chosen twice or in another Live, is not answered until this one has gone."""
+        if self._script_port not in (None, port):
+            return
+        self._script_port, self._version = port, version[:40]
         if not self._listed or len(self._tracks) < self._listed:  # new, or something was lost: everything again
             self._number = secrets.randbits(31)
         loop = asyncio.get_running_loop()

@@ -7,7 +7,7 @@ one: it is frozen; what is to be written there is passed over, and that is said.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import Live
 
@@ -24,8 +24,8 @@ __all__ = ["ClipWriter", "PrintError", "Printed"]
 
 PLUGIN = "ResonantGen"  # as Live shows it
 _EXACT_QUARTERS = 1e-3  # a clip that is off by less is in time
-_BEATS, _TONES, _TEXTURE = 0, 1, 2  # modes of warping that change nothing at the clip's own tempo; Complex does
-_WARP_MODES = {"drums": _BEATS, "bass": _TONES, "melody": _TONES, "harmony": _TEXTURE}
+# Modes of warping that change nothing at the clip's own tempo, as Complex would.
+_WARP_MODES = {"drums": "beats", "bass": "tones", "melody": "tones", "harmony": "texture"}
 
 
 class Printed(NamedTuple):
@@ -163,9 +163,9 @@ def _fill(slot: ClipSlot, place: _Place, whole: Print) -> None:
 def _warp(clip: Clip, part: Part, quarters: float) -> None:
     """Stretch the whole file over its bars, so that it plays in the Set's tempo, whatever Live took it for."""
     clip.warping = True
-    mode = _WARP_MODES.get(part.role, _TEXTURE)
+    mode: Any = getattr(Live.Clip.WarpMode, _WARP_MODES.get(part.role, "texture"))
     if mode in clip.available_warp_modes:
-        clip.warp_mode = Live.Clip.WarpMode(mode)
+        clip.warp_mode = mode
     if _off(clip, quarters) < _EXACT_QUARTERS:
         return
     seconds = clip.sample_length / clip.sample_rate
@@ -173,7 +173,9 @@ def _warp(clip: Clip, part: Part, quarters: float) -> None:
     for marker in markers[1:-1]:  # the last one is Live's own and cannot be taken off
         clip.remove_warp_marker(marker.beat_time)
     first = markers[0]
-    clip.move_warp_marker(first.beat_time, first.sample_time * quarters / seconds - first.beat_time)
+    distance = first.sample_time * quarters / seconds - first.beat_time
+    if distance:
+        clip.move_warp_marker(first.beat_time, distance)
     clip.add_warp_marker(Live.Clip.WarpMarker(seconds, quarters))
     if _off(clip, quarters) >= _EXACT_QUARTERS:
         raise ValueError(f"Live warps it {_off(clip, quarters):.3f} beats off; set the clip's tempo by hand")
