@@ -43,7 +43,7 @@ CARE: Colour = (232, 92, 92)
 BUSY: Colour = (255, 200, 90)
 
 MARGIN, GAP = 12, 8
-_HEADER_HEIGHT, _STATUS_HEIGHT, _TAB_HEIGHT = 84, 34, 52
+_HEADER_HEIGHT, _STATUS_HEIGHT, _TAB_HEIGHT = 84, 44, 52
 _METER_LOW = -60.0  # dBFS at the foot of a meter
 _BAR_COUNTS, _AUTO_BARS = (1, 2, 4, 8, 16), (0, 2, 4, 8, 16)
 
@@ -118,12 +118,12 @@ def _header(port: int) -> Iterator[Control]:
 
 def _status() -> Iterator[Control]:
     y = MARGIN + _HEADER_HEIGHT + GAP
-    boxes = _row(Box(MARGIN, y, WIDTH - 2 * MARGIN, _STATUS_HEIGHT), (34, 470, 220, 508))
+    boxes = _row(Box(MARGIN, y, WIDTH - 2 * MARGIN, _STATUS_HEIGHT), (44, 450, 220, 518))
     yield light("busy", next(boxes), BUSY, Shown(property_address("busy")))
-    yield text("prompt shown", next(boxes), TEXT, Shown(property_address("prompt")), text_size=17)
-    yield text("chords", next(boxes), MUTED, Shown(property_address("chords")), text_size=17)
+    yield text("prompt shown", next(boxes), TEXT, Shown(property_address("prompt")), text_size=18)
+    yield text("chords", next(boxes), MUTED, Shown(property_address("chords")), text_size=18)
     refused = Shown(f"{OSC_ROOT}/error", "{2}"), Shown(event_address("problem"), "{2}")
-    yield text("error", next(boxes), CARE, *refused, text_size=15)
+    yield text("error", next(boxes), CARE, *refused, text_size=17)
 
 
 # -- play -------------------------------------------------------------------------------------------------------------
@@ -139,9 +139,9 @@ def _strip(track: str, colour: Colour, box: Box) -> Iterator[Control]:
     half, y = (width - GAP) // 2, box.y
     yield text(f"{track} name", Box(x, y, half, 34), colour, label=track.capitalize(), text_size=26)
     take = Shown(property_address(f"track/{track}/take"))
-    yield text(f"{track} take", Box(x + half + GAP, y, half, 34), MUTED, take, text_size=18)
+    yield text(f"{track} take", Box(x + half + GAP, y, half, 34), MUTED, take, text_size=20)
     summary = Shown(property_address(f"track/{track}/summary"))
-    yield text(f"{track} summary", Box(x, y + 36, width, 44), TEXT, summary, text_size=15)
+    yield text(f"{track} summary", Box(x, y + 36, width, 44), TEXT, summary, text_size=18)
     yield value("lock", Look.TOGGLE, Box(x, y + 88, width, 104), colour, "Lock", text_size=30, parts=parts)
     again = Box(x, y + 192 + GAP, width, 76)
     yield button("regenerate", again, NEUTRAL, "Regenerate", text_size=22, parts=parts)
@@ -166,9 +166,9 @@ def _strip(track: str, colour: Colour, box: Box) -> Iterator[Control]:
     yield value("solo", Look.TOGGLE, places[1], BUSY, "Solo", parts=parts)
     yield value("pan", Look.FADER, places[2], colour, "Pan", parts=parts)
     steps = Box(places[3].x, places[3].y, (half - GAP) // 2, each)
-    yield button("undo", steps, NEUTRAL, "Undo", parts=parts, text_size=16)
+    yield button("undo", steps, NEUTRAL, "Undo", parts=parts, text_size=18)
     steps = Box(steps.x + steps.width + GAP, steps.y, steps.width, each)
-    yield button("redo", steps, NEUTRAL, "Redo", parts=parts, text_size=16)
+    yield button("redo", steps, NEUTRAL, "Redo", parts=parts, text_size=18)
 
 
 # -- shape ------------------------------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ def _knobs(track: str, title: str, colour: Colour, box: Box) -> Iterator[Control
         parts = {"attribute": attribute} | ({"track": track} if track else {})
         name = f"{track} {attribute}".strip()
         yield value("adjust", Look.KNOB, knob, colour, name=name, parts=parts)
-        yield text(f"{name} name", words, MUTED, label=attribute.capitalize(), text_size=17)
+        yield text(f"{name} name", words, MUTED, label=attribute.capitalize(), text_size=19)
 
 
 # -- words ------------------------------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ def _words_page(height: int) -> Iterator[Control]:
     for bars in _BAR_COUNTS:
         yield button("bars", next(boxes), NEUTRAL, str(bars), name=f"bars {bars}", constants=(bars,))
     next(boxes)
-    yield text("auto", next(boxes), MUTED, Shown(property_address("auto"), "New every {1}"), text_size=15)
+    yield text("auto", next(boxes), MUTED, Shown(property_address("auto"), "New every {1}"), text_size=17)
     for every in _AUTO_BARS:
         label = str(every) if every else "Never"
         yield button("auto", next(boxes), NEUTRAL, label, name=f"auto {every}", constants=(every,))
@@ -226,7 +226,7 @@ def _words_page(height: int) -> Iterator[Control]:
     boxes = _row(Box(x, y, width, 28), (110, 300, 830))
     yield text("style name", next(boxes), MUTED, label="Style", text_size=18)
     yield text("style shown", next(boxes), TEXT, Shown(property_address("style")), text_size=18)
-    yield text("audio", next(boxes), MUTED, audio, text_size=15)
+    yield text("audio", next(boxes), MUTED, audio, text_size=17)
     y += 28 + GAP
     yield from _styles(Box(x, y, width, height - y - MARGIN))
 
@@ -238,7 +238,7 @@ def _styles(box: Box, columns: int = 7) -> Iterator[Control]:
     for number, style in enumerate(names):
         place = Box(box.x + number % columns * (width + GAP), box.y + number // columns * (each + GAP), width, each)
         label = load_style(style).title
-        yield button("style", place, NEUTRAL, label, name=f"style {style}", constants=(style,), text_size=16)
+        yield button("style", place, NEUTRAL, label, name=f"style {style}", constants=(style,), text_size=18)
 
 
 # -- places -----------------------------------------------------------------------------------------------------------

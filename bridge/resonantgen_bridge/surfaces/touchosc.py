@@ -182,8 +182,9 @@ def _entry(control: Control) -> Node:
 
 
 def _label(name: str, box: Box, colour: Colour, text: str, size: int, messages: list[OscMessage] | None = None) -> Node:
+    wraps = box.height >= 2 * size and messages is not None  # a label of TouchOSC is one line
     return _node(
-        "LABEL",
+        "TEXT" if wraps else "LABEL",
         name,
         box,
         layout.BACKGROUND,
