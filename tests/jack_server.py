@@ -109,7 +109,10 @@ class JackServer:
 
     @contextmanager
     def recording(self, channels: int = 2, client: str = "resonantgen") -> Iterator[Recording]:
-        """Records the first ports of `client`, from when it has any; silence until then."""
+        """Records the first ports of `client`, from when it has any; silence until then.
+
+        Of a client with many, it may say how the names of those begin that are meant: "ardour:Master/audio_out".
+        """
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "recording.f32"
             path.touch()
@@ -119,7 +122,7 @@ class JackServer:
             try:
                 wait_until("the recorder runs", lambda: recording.frames() or process.poll() is not None)
                 yield recording
-                recording.samples()
+                recording.samples(), recording.xruns()
             finally:
                 assert process.stdin is not None
                 process.stdin.close()
@@ -149,7 +152,7 @@ class Recording:
 
     def __init__(self, path: Path, channels: int) -> None:
         self._path, self._channels = path, channels
-        self._kept = b""
+        self._kept = self._kept_xruns = b""
 
     def frames(self) -> int:
         size = self._path.stat().st_size if self._path.exists() else len(self._kept)
@@ -164,6 +167,13 @@ class Recording:
         data = self._read()
         whole = len(data) - len(data) % (4 * self._channels)
         return np.frombuffer(data[:whole], np.float32).reshape(-1, self._channels)
+
+    def xruns(self) -> int:
+        """How often the server has said that it was late, since this began."""
+        path = Path(f"{self._path}.xruns")
+        if path.exists():
+            self._kept_xruns = path.read_bytes()
+        return len(self._kept_xruns)
 
     def _read(self) -> bytes:
         if self._path.exists():
@@ -217,6 +227,12 @@ def _record(server: str, source: str, channels: int, path: str) -> None:
         while block := blocks.get():
             os.write(file, block)
 
+    xruns = os.open(f"{path}.xruns", os.O_WRONLY | os.O_CREAT)
+
+    @client.set_xrun_callback
+    def xrun(delay_us: float) -> None:
+        os.write(xruns, b"x")
+
     @client.set_process_callback
     def process(frames: int) -> None:
         blocks.put(np.stack([port.get_array() for port in inputs], axis=1).tobytes())
@@ -230,7 +246,8 @@ def _record(server: str, source: str, channels: int, path: str) -> None:
     while not ended.wait(0.05):
         if all(port.connections for port in inputs):
             continue
-        outputs = client.get_ports(f"^{source}:", is_output=True, is_audio=True)
+        pattern = f"^{source}" if ":" in source else f"^{source}:"
+        outputs = client.get_ports(pattern, is_output=True, is_audio=True)
         if len(outputs) >= channels:
             for output, port in zip(outputs, inputs, strict=False):
                 if not port.connections:
