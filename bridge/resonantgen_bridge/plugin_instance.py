@@ -125,8 +125,8 @@ class Instance:
         epoch = self._epochs[self._number]
         if status.epoch % 2 == told.epoch % 2:
             told = replace(told, epoch=self._next_number())
-        elif not (self.playing and status.clock == told.clock and status.frame >= told.from_frame):
-            return
+        elif told.at_once or not self.playing or status.clock != told.clock or status.frame < told.from_frame:
+            return  # nothing was missed; what was told at once may have crossed this STATUS
         self._tell(replace(epoch, told=replace(told, from_frame=self.first_line(now), at_once=not self.playing)))
 
     def _next_number(self) -> int:

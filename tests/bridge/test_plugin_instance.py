@@ -146,6 +146,8 @@ def test_a_host_that_waits_is_answered_for_where_it_stands() -> None:
         told = one.play("drums-1")
         assert (told.clock, told.from_frame, told.at_once) == (2, line, at_once)
         assert not one.instance.waits
+        one.hear(at(frame, epoch=1, flags=waiting, clock=2))  # it has not heard of it yet
+        assert one.last is told
 
 
 def test_the_track_is_one_of_four() -> None:
