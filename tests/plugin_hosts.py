@@ -34,6 +34,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "plugin_stub" / "plugin"
 BIN = SOURCES / "bin"
 FORMATS = ("vst3", "lv2", "clap")
+RATES = (44_100, 48_000, 96_000)
+SIZES = (16, 64, 511, 512, 4096, 8192)
 
 
 def _missing() -> str:
@@ -79,6 +81,36 @@ def song(
         Block(int(frame), size, float(frame) * tempo / (60 * sample_rate), tempo, *meter)
         for frame, size in zip(starts, sizes, strict=False)
     ]
+
+
+def irregular(rng: np.random.Generator, frames: int) -> list[int]:
+    """Blocks of 1 to 8192 frames."""
+    sizes: list[int] = []
+    while sum(sizes) < frames:
+        sizes.append(int(2 ** rng.uniform(0, 13)))
+    return sizes
+
+
+def looped(start: int, end: int, size: int, times: int, rate: int, tempo: float) -> list[Block]:
+    """As a host plays a loop: the block that would cross its end is cut there."""
+    whole, rest = divmod(end - start, size)
+    return song([*[size] * whole, *([rest] if rest else [])], rate, start=start, tempo=tempo) * times
+
+
+def journey(rate: int, tempo: float, seed: int) -> list[Block]:
+    """Every block size, irregular ones, seeks near and far, on and between chunks, a loop, and a stop between."""
+    rng = np.random.default_rng(seed)
+    blocks: list[Block] = []
+    for size in SIZES:
+        start = int(rng.integers(0, 100 * rate))
+        blocks += song([size] * max(2, 6000 // size), rate, start=start, tempo=tempo)
+        blocks += song([size] * 2, rate, start=start - start % 1024, tempo=tempo)
+    blocks += song(irregular(rng, rate), rate, start=0, tempo=tempo)
+    blocks += looped(rate // 3, rate // 3 + 7000, 512, 3, rate, tempo)
+    blocks += [block._replace(playing=False) for block in song([512] * 3, rate, start=rate, tempo=tempo)]
+    blocks += song([512] * 20, rate, start=rate, tempo=tempo)
+    blocks += song([512] * 20, rate, start=3600 * rate + 77, tempo=tempo)  # an hour on
+    return blocks
 
 
 def places_of(blocks: Sequence[Block], sample_rate: float) -> NDArray[np.int64]:

@@ -6,43 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from plugin_hosts import FORMATS, Block, HostProcess, loaded, needs_plugin, places_of, song
+from plugin_hosts import FORMATS, RATES, Block, HostProcess, journey, loaded, needs_plugin, places_of, song
 from scripted_engine import read_sound, scripted_engine, sound
 
 pytestmark = needs_plugin
-
-RATES = (44_100, 48_000, 96_000)
-SIZES = (16, 64, 511, 512, 4096, 8192)
-
-
-def irregular(rng: np.random.Generator, frames: int) -> list[int]:
-    """Blocks of 1 to 8192 frames."""
-    sizes: list[int] = []
-    while sum(sizes) < frames:
-        sizes.append(int(2 ** rng.uniform(0, 13)))
-    return sizes
-
-
-def looped(start: int, end: int, size: int, times: int, rate: int, tempo: float) -> list[Block]:
-    """As a host plays a loop: the block that would cross its end is cut there."""
-    whole, rest = divmod(end - start, size)
-    return song([*[size] * whole, *([rest] if rest else [])], rate, start=start, tempo=tempo) * times
-
-
-def journey(rate: int, tempo: float, seed: int) -> list[Block]:
-    """Every block size, irregular ones, seeks near and far, on and between chunks, a loop, and a stop between."""
-    rng = np.random.default_rng(seed)
-    blocks: list[Block] = []
-    for size in SIZES:
-        start = int(rng.integers(0, 100 * rate))
-        blocks += song([size] * max(2, 6000 // size), rate, start=start, tempo=tempo)
-        blocks += song([size] * 2, rate, start=start - start % 1024, tempo=tempo)
-    blocks += song(irregular(rng, rate), rate, start=0, tempo=tempo)
-    blocks += looped(rate // 3, rate // 3 + 7000, 512, 3, rate, tempo)
-    blocks += [block._replace(playing=False) for block in song([512] * 3, rate, start=rate, tempo=tempo)]
-    blocks += song([512] * 20, rate, start=rate, tempo=tempo)
-    blocks += song([512] * 20, rate, start=3600 * rate + 77, tempo=tempo)  # an hour on
-    return blocks
 
 
 def expected(blocks: list[Block], rate: int, track: int) -> NDArray[np.float32]:
