@@ -105,4 +105,4 @@ def _note(start: Any, length: Any, pitch: Any, velocity: Any) -> Note:
 def _number(value: Any, least: float, most: float) -> float:
     if not isinstance(value, (int, float)) or not math.isfinite(value) or not least <= value <= most:
         raise ValueError(f"{value!r} is not from {least:g} to {most:g}")
-    return value
+    return float(value)

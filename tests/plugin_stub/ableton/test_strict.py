@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +38,27 @@ def test_only_the_standard_library_and_live_are_imported(file: Path) -> None:
         for module in modules:
             root = module.split(".")[0]
             assert root == "Live" or root in sys.stdlib_module_names, f"{file.name} imports {module}"
+
+
+def old_pythons() -> list[str]:
+    """Those of Live 11 that this machine has, if any."""
+    found = [shutil.which("python3.7"), *Path.home().glob(".pyenv/versions/3.7.*/bin/python")]
+    paths = [str(path) for path in found if path is not None]
+    return [
+        path for path in paths if subprocess.run([path, "-V"], capture_output=True).returncode == 0
+    ]  # pyenv's shims
+
+
+def test_it_runs_in_the_python_of_live_11_and_in_this_one() -> None:
+    program = Path(__file__).with_name("live_11.py")
+    for python in (sys.executable, *old_pythons()):
+        ran = subprocess.run([python, str(program), str(FOLDER)], capture_output=True, text=True, timeout=120)
+        assert (ran.returncode, ran.stderr) == (0, ""), python
+        told, printed, tempo, clip, notes, tempo_now, listeners, logged = json.loads(ran.stdout)
+        assert told[0] == ["/daw/tempo", [120.0]] and told[-1] == ["/daw/track", [1, "Drums", 1, 0]]
+        assert (printed, tempo, tempo_now) == ([1, 1], ["/daw/tempo", [99.0]], 99.0)
+        assert (clip, listeners, logged) == ("night drums", 0, 1)
+        assert notes == [{"pitch": 36, "start_time": 0.0, "duration": 1.0, "velocity": 100.0}]
 
 
 def mypy(cache: Path, folder: Path) -> subprocess.CompletedProcess[str]:
