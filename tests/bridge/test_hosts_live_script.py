@@ -17,8 +17,9 @@ from osc_peer import Peer, peer, serving, until
 from prints import leave_print
 from remote_script import HANG_SECONDS, running
 from resonantgen.errors import BadValue, ResonantGenError
+from resonantgen_bridge.drivers import Drivers
 from resonantgen_bridge.hosts.live_script import LiveScriptHost
-from resonantgen_bridge.options import Arm
+from resonantgen_bridge.options import NO_DEVICE, Arm, ServeOptions
 from resonantgen_bridge.osc_packets import Message
 
 BAND = (("Drums", "midi"), ("Band", "group"), ("Bass", "audio", True))
@@ -448,5 +449,21 @@ def test_a_real_print_becomes_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert [problem["message"] for problem in one.heard("problem")] == [
             'Live: The melody stays as it is: track "Melody" is armed.'
         ]
+
+    asyncio.run(whole())
+
+
+def test_what_serves_answers_the_script_without_being_asked_to(tmp_path: Path) -> None:
+    world = World(tracks=BAND)
+
+    async def whole() -> None:
+        async with live(tmp_path / "night.rg", empty=True) as one:
+            options = ServeOptions(tmp_path, zmq_port=0, events_port=0, osc_port=0, plugin_port=0, midi_in=NO_DEVICE)
+            async with Drivers(one.engine, options, lambda line: None):
+                port = int(one.engine.addresses["osc"].rpartition(":")[2])
+                with running(world, port) as script:
+                    await ticking(script, lambda: one.engine.drivers["live script"]()["tracks"])
+                    status = (await one.do("status"))["status"]["drivers"]["live script"]
+        assert (status["connected"], status["version"]) == (True, "12.1.0")
 
     asyncio.run(whole())
