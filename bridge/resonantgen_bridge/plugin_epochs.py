@@ -152,13 +152,15 @@ class Epochs:
         keys = [(take.id, grid.tempo) for take in takes]
         try:
             found = await self._music.renditions.get(takes, grid)
-        except ResonantGenError as error:
-            self._failed |= dict.fromkeys(keys, time.monotonic() + _RETRY_SECONDS)
-            self._complain(error)
-        else:
             self._sounds |= {(name, grid.tempo): material.samples for name, material in found.items()}
             self._complained.clear()
+        except ResonantGenError as error:
+            self._complain(error)
+        except Exception:
+            _log.exception("The sound of %s could not be found", keys)
         for key in keys:
+            if key not in self._sounds:
+                self._failed[key] = time.monotonic() + _RETRY_SECONDS
             if self._fetching.get(key) is asyncio.current_task():
                 del self._fetching[key]
         self.refresh()

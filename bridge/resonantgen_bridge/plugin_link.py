@@ -13,7 +13,6 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -124,7 +123,7 @@ class PluginLink:
         context.destroy(linger=0)
 
     def status(self) -> dict[str, Any]:
-        """What there is to say of it in `status`."""
+        """What there is to say of it in `status`; `silent_here` are the tracks that plugins play in our place."""
         instances = [_described(instance) for instance in self._instances() if instance.status is not None]
         return {
             "instances": instances,
@@ -294,14 +293,20 @@ class PluginLink:
     async def _check(self) -> None:
         while True:
             await asyncio.sleep(_CHECK_SECONDS)
-            now = time.monotonic()
-            for name, connection in tuple(self._connections.items()):
-                if now - connection.heard_at > SILENCE_SECONDS:
-                    self._drop(name, "it said nothing")
-            self._end_dropped()
-            self._tell_states()
-            with suppress(Exception):
-                self._epochs.refresh()
+            try:
+                self._look_after()
+            except Exception:  # of ours: the next look goes on
+                _log.exception("The plugins could not be looked after")
+
+    def _look_after(self) -> None:
+        """What time brings: silence, a STATE that is due, sound that can be looked for again."""
+        now = time.monotonic()
+        for name, connection in tuple(self._connections.items()):
+            if now - connection.heard_at > SILENCE_SECONDS:
+                self._drop(name, "it said nothing")
+        self._end_dropped()
+        self._tell_states()
+        self._epochs.refresh()
 
     def _instances(self) -> list[Instance]:
         found = (connection.instance for connection in self._connections.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,8 @@ def opened(path: Path, **options: object) -> tuple[list[str], dict[str, str], di
                 zmq_port=0,
                 events_port=0,
                 osc_port=0,
-                plugin_port=0,
                 midi_in=NO_DEVICE,
-                **options,  # type: ignore[arg-type]
+                **{"plugin_port": 0, **options},  # type: ignore[arg-type]
             )
             async with Drivers(one.engine, asked, said.append):
                 status = (await one.do("status"))["status"]
@@ -54,3 +54,14 @@ def test_reaper_on_no_machine_is_said(tmp_path: Path) -> None:
     said, addresses, _ = opened(tmp_path, reaper=Peer("no such machine", 8000))
     assert len(said) == 1 and "no such machine" in said[0]
     assert "osc" in addresses
+
+
+def test_plugins_are_served_and_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
+    said, addresses, drivers = opened(tmp_path)
+    assert said == [] and addresses["plugin"].startswith("127.0.0.1:")
+    assert drivers["plugin"] == {"instances": [], "silent_here": [], "dropped": 0}
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        said, addresses, drivers = opened(tmp_path, plugin_port=port)
+    assert said == [f"Port {port} is taken by another program. Stop it, or use --plugin-port."]
+    assert "plugin" not in addresses and "plugin" not in drivers and "osc" in addresses

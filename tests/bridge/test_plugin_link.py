@@ -400,6 +400,53 @@ def test_status_says_what_each_plugin_does(tmp_path: Path) -> None:
     run(tmp_path, scenario)
 
 
+def test_sound_that_cannot_be_found_is_looked_for_again_and_does_not_hold_up_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resonantgen_bridge.plugin_epochs._RETRY_SECONDS", 0.2)
+
+    async def scenario(both: Linked) -> None:
+        both.live.worker.failure = WorkerLost("It stopped.")
+        peer = await both.connect(1, replace(QUICK, tempo_bpm=97.3))
+        other = await both.playing(2)  # as recorded: nothing is rendered for it
+        await both.until(lambda: both.live.heard("problem"))
+        assert peer.told == [] and (await other.pull(1, 0, 5000)).any()
+        tries = len(both.live.worker.rendered)
+        await both.until(lambda: len(both.live.worker.rendered) > tries)
+        assert len(both.live.heard("problem")) == 1  # it is said once
+        both.live.worker.failure = None
+        assert (await peer.epoch()).at_once
+
+    run(tmp_path, scenario)
+
+
+def test_a_take_that_is_undone_is_back_on_a_bar_line(tmp_path: Path) -> None:
+    async def scenario(both: Linked) -> None:
+        peer = await both.playing(1)
+        before = await peer.pull(1, 0, BAR)
+        await both.live.do("regenerate", track="drums", seed=5)
+        peer.plays = (await peer.epoch(lambda told: told.epoch == 2)).epoch
+        peer.tell()
+        await both.live.do("undo", track="drums")
+        told = await peer.epoch(lambda told: told.epoch == 3)
+        assert not told.at_once and (await peer.pull(3, 0, BAR)).tobytes() == before.tobytes()
+
+    run(tmp_path, scenario)
+
+
+def test_another_meter_of_the_host_changes_where_things_begin_and_not_where_the_loop_lies(tmp_path: Path) -> None:
+    async def scenario(both: Linked) -> None:
+        host = replace(QUICK, meter=(7, 8), frame=1000)
+        peer = await both.playing(1, host)
+        await both.live.do("regenerate", track="drums", seed=5)
+        told = await peer.epoch(lambda told: told.epoch == 2)
+        assert host.is_bar_line(told.from_frame) and told.from_frame % BAR
+        heard = await peer.pull(2, 0, 30_000)
+        assert heard.tobytes() == laid(both.stem(Role.DRUMS, QUICK), QUICK, 0, 30_000).tobytes()
+
+    run(tmp_path, scenario)
+
+
 # -- following --------------------------------------------------------------------------------------------------------
 
 
