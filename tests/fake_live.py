@@ -35,6 +35,7 @@ class World:
         self.version = version
         self.missing: dict[str, tuple[str, ...]] = {} if version >= (12, 0, 5) else {"ClipSlot": ("create_audio_clip",)}
         self.guess: Callable[[float], tuple[float, float]] = lambda seconds: (0.0, 120.0)  # where beat 0 is, and BPM
+        self.transients: list[tuple[float, float]] = []  # more markers that it sets: seconds, beats
         self.song = Song(
             self,
             tempo=120.0,
@@ -286,6 +287,8 @@ class Clip(LiveObject):
             available_warp_modes=[0, 1, 2, 3, 4, 6],
         )
         self._markers[:] = [Marker(begin, 0.0), Marker(begin + SHADOW_BEATS * 60 / bpm, SHADOW_BEATS)]
+        if self._world.transients:
+            self._lay([self._markers[0], *(Marker(*each) for each in self._world.transients)])
 
     def _get(self, name: str) -> Any:
         return Vector(self._markers) if name == "warp_markers" else super()._get(name)

@@ -182,6 +182,9 @@ def _warp(clip: Clip, part: Part, quarters: float) -> None:
 
 
 def _off(clip: Clip, quarters: float) -> float:
-    """How far the file's two ends are from where they belong, in quarter notes."""
+    """How far the file's two ends, and the markers between them, are from where they belong, in quarter notes."""
     begin, end = clip.sample_to_beat_time(0.0), clip.sample_to_beat_time(float(clip.sample_length))
-    return max(abs(begin), abs(end - quarters))
+    beats_a_second = quarters * clip.sample_rate / clip.sample_length
+    markers: list[Live.Clip.WarpMarker] = list(clip.warp_markers)
+    between = [abs(marker.beat_time - marker.sample_time * beats_a_second) for marker in markers]
+    return max(abs(begin), abs(end - quarters), *between)

@@ -45,12 +45,14 @@ def test_audio_goes_into_the_tracks_that_are_called_so(tmp_path: Path) -> None:
     assert world.undo_steps == 2  # one, begun and ended
 
 
+@pytest.mark.parametrize("transients", [[], [(4.0, 8.0)], [(1.0, 2.1), (4.0, 8.0)], [(0.9, 1.0), (2.0, 5.5)]], ids=str)
 @pytest.mark.parametrize("guess", [(0.0, 120.0), (0.0, 60.0), (0.0, 119.3), (0.5, 240.0), (0.01, 121.0)], ids=str)
 def test_the_whole_file_plays_over_its_bars_whatever_live_took_it_for(
-    tmp_path: Path, guess: tuple[float, float]
+    tmp_path: Path, guess: tuple[float, float], transients: list[tuple[float, float]]
 ) -> None:
     world = World(tracks=(("drums", "audio"),))
     world.guess = lambda seconds: guess
+    world.transients = transients
     folder = leave_print(tmp_path / "p", roles=("drums",))
     assert printed(world, folder) == [("/daw/printed", str(folder), 1, 1)]
     clip = world.tracks[0]._clips()[0]
