@@ -135,6 +135,7 @@ class Connection:
         self.answered = 0  # pulls
         self.faults: list[str] = []  # what the plugin must not do
         self.over = threading.Event()
+        self.began, self.ended = time.monotonic(), 0.0
         self.thread = threading.Thread(target=self._run, name="scripted engine's connection")
 
     # -- what a test does ---------------------------------------------------------------------------------------------
@@ -217,6 +218,7 @@ class Connection:
         except OSError:
             pass
         finally:
+            self.ended = time.monotonic()
             self.over.set()
             self._socket.close()
 
@@ -274,9 +276,10 @@ class Connection:
     def _answer_pull(self, epoch: int, frame: int, chunks: int) -> None:
         self.pulls.append((epoch, frame, chunks))
         told = next((one for one in reversed(self.epochs) if one.epoch == epoch), None)
-        if frame % CHUNK or not 1 <= chunks <= 64 or told is None:
+        stale = told is None and epoch == self.statuses[-1].epoch  # of the connection before: its host stands still
+        if frame % CHUNK or not 1 <= chunks <= 64 or (told is None and not stale):
             self.faults.append(f"PULL {epoch} {frame} {chunks}")
-        elif self._engine.manners.answers and epoch not in self._engine.manners.withheld:
+        elif told is not None and self._engine.manners.answers and epoch not in self._engine.manners.withheld:
             time.sleep(self._engine.manners.delay)
             positions = range(frame - told.origin, frame - told.origin + chunks * CHUNK)
             self.send_pcm(epoch, frame, sound(epoch, told.track, positions))
