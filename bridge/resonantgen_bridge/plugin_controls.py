@@ -19,7 +19,7 @@ from resonantgen_bridge.hosts import Follower
 from resonantgen_bridge.lanes import Lanes
 from resonantgen_bridge.parsing import parse_call
 from resonantgen_bridge.plugin_instance import Instance
-from resonantgen_bridge.plugin_wire import HostFlag, Notes
+from resonantgen_bridge.plugin_wire import HostFlag, Notes, Status
 
 CLIENT: Final = "plugin"
 _NOTE_ON: Final = 0x90
@@ -129,10 +129,12 @@ class HostFollower:
     """
 
     def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._follower = Follower(engine, CLIENT)
         self._leader: Instance | None = None
         self._place: tuple[float, float] | None = None  # quarter notes, and when: as it was told last
         self._told: tuple[float, str, bool] | None = None
+        self._frame: int | None = None  # of its last STATUS
         self._tempo = self._stepped = 0.0  # as it is, and as the session was told
         self._stepping: asyncio.TimerHandle | None = None  # until the next step of a ramp
 
@@ -160,9 +162,12 @@ class HostFollower:
             self._follower.meter(meter)
             self._follower.playing(instance.playing)
             self._place = None
-        if instance.playing and self._moved(status.quarters, now, tempo):
+        fresh, self._frame = status.frame != self._frame, status.frame
+        if not (instance.playing and self._engine.state.get("play")):  # only what plays can be aligned
+            self._place = None
+        elif (fresh or self._place is None) and self._moved(status, now):
             self._place = status.quarters, now
-            self._follower.position(status.quarters, now)
+            self._engine.align(status.quarters, now)
 
     def lead(self, instance: Instance | None) -> None:
         """From now on this one leads; None: nobody does."""
@@ -179,9 +184,13 @@ class HostFollower:
             if before != self._tempo:
                 self._stepping = asyncio.get_running_loop().call_later(_STEP_SECONDS, self._step)
 
-    def _moved(self, quarters: float, now: float, tempo_bpm: float) -> bool:
-        """Whether it is elsewhere than it would be if it had played on since it was told last."""
+    def _moved(self, status: Status, now: float) -> bool:
+        """Whether it is elsewhere than it would be if it had played on since its place was told last.
+
+        A STATUS comes some time after the block that it tells of, so a block is no difference.
+        """
         if self._place is None:
             return True
-        before, at = self._place
-        return abs((quarters - before) * 60 / tempo_bpm - (now - at)) > _SAME_PLACE_SECONDS
+        quarters, at = self._place
+        apart = (status.quarters - quarters) * 60 / status.tempo_bpm - (now - at)
+        return abs(apart) > _SAME_PLACE_SECONDS + status.block / status.sample_rate
