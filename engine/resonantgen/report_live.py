@@ -104,6 +104,10 @@ def _driver(values: Mapping[str, Any]) -> str:
     words = [f"{name} {values[name]}" for name in ("subscribers", "malformed", "dropped", "peers") if values.get(name)]
     if "connected" in values:
         words.append("connected" if values["connected"] else "nothing heard yet")
+    if values.get("instances"):
+        words.append(f"instances {len(values['instances'])}")
+    if values.get("silent_here"):
+        words.append(f"heard in the DAW, and not here: {', '.join(values['silent_here'])}")
     if values.get("clock_bpm"):
         words.append(f"clock {values['clock_bpm']:g} bpm")
     return " · ".join(words)

@@ -324,10 +324,16 @@ STATUS: dict[str, Any] = {
     "pid": 4242,
     "project": "/home/ann/night.rg",
     "seconds": 61.2,
-    "addresses": {"zmq": "tcp://127.0.0.1:5570", "osc": "127.0.0.1:9010", "midi in": "nanoKONTROL"},
+    "addresses": {
+        "zmq": "tcp://127.0.0.1:5570",
+        "osc": "127.0.0.1:9010",
+        "midi in": "nanoKONTROL",
+        "plugin": "127.0.0.1:5590",
+    },
     "drivers": {
         "osc": {"subscribers": 2, "received": 90, "malformed": 0, "dropped": 0, "waiting": 0},
         "midi in": {"port": "", "clock_bpm": 97.5},
+        "plugin": {"instances": [{}, {}], "silent_here": ["drums", "bass"], "dropped": 0},
     },
     "transport": {"playing": True, "bar": 3, "sample_rate": 48000, "render_ahead_ms": 59.8},
     "audio": {
@@ -361,6 +367,7 @@ def test_status_of_an_engine(served: ServedEngine, run: Run) -> None:
         assert words in out
     assert re.search(r"osc +127.0.0.1:9010   subscribers 2\n", out)
     assert re.search(r"midi in +not there   clock 97.5 bpm\n", out)
+    assert re.search(r"plugin +127.0.0.1:5590   instances 2 · heard in the DAW, and not here: drums, bass\n", out)
     idle = {**STATUS, "generation": {**STATUS["generation"], "orders": 0}}
     served.run(lambda: served.fake.answers.update(status={"status": idle}))
     assert "nothing yet" in run("status")[1]
