@@ -11,6 +11,7 @@
 #define DISTRHO_PLUGIN_NUM_OUTPUTS 2
 #define DISTRHO_PLUGIN_WANT_MIDI_INPUT 1
 #define DISTRHO_PLUGIN_WANT_TIMEPOS 1
+#define DISTRHO_PLUGIN_WANT_STATE 1  // of none: without it, DPF lets no CLAP host save the parameters
 #define DISTRHO_PLUGIN_LV2_CATEGORY "lv2:InstrumentPlugin"
 #define DISTRHO_PLUGIN_VST3_CATEGORIES "Instrument|Generator|Stereo"
 #define DISTRHO_PLUGIN_CLAP_FEATURES "instrument", "stereo"

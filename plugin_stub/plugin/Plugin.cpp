@@ -26,7 +26,8 @@ public:
         : Plugin(kCount, 0, 0), timeline_(this_format()), player_(shared_, getSampleRate()) {}
 
 protected:
-    enum Number : uint32_t { kTrack, kGain, kLockTrack, kRegenerate, kWaitForEngine, kConnected, kUnderruns, kCount };
+    // DPF 1.6 tells VST3 hosts 0 for the first parameter, whatever it is: so that is the one which is always 0.
+    enum Number : uint32_t { kRegenerate, kTrack, kGain, kLockTrack, kWaitForEngine, kConnected, kUnderruns, kCount };
 
     const char* getLabel() const override { return "ResonantGen"; }
     const char* getDescription() const override { return "Plays one track of a running ResonantGen engine."; }
@@ -39,10 +40,10 @@ protected:
     void initParameter(uint32_t index, Parameter& p) override {
         constexpr uint32_t kInput = kParameterIsAutomatable, kSwitch = kInput | kParameterIsBoolean;
         static const struct { const char *name, *symbol, *unit; float usual, least, most; uint32_t hints; } kAll[kCount] = {
+            {"Regenerate", "regenerate", "", 0, 0, 1, kSwitch},
             {"Track", "track", "", 1, 1, 16, kInput | kParameterIsInteger},
             {"Gain", "gain", "dB", 0, -60, 6, kInput},
             {"Lock", "lock", "", 0, 0, 1, kSwitch},
-            {"Regenerate", "regenerate", "", 0, 0, 1, kSwitch},
             {"Wait for engine", "wait", "", 0, 0, 1, kSwitch},
             {"Connected", "connected", "", 0, 0, 1, kParameterIsOutput | kParameterIsBoolean},
             {"Underruns", "underruns", "", 0, 0, 16777216, kParameterIsOutput | kParameterIsInteger},
