@@ -145,6 +145,17 @@ def test_what_is_made_anew_begins_on_one_bar_line_for_all_four_and_the_locked_on
     run(tmp_path, scenario)
 
 
+def test_a_bar_line_that_is_too_near_for_one_is_left_out_by_all(tmp_path: Path) -> None:
+    async def scenario(both: Linked) -> None:
+        far, near = 1000, BAR - 2000
+        peers = [await both.playing(track, replace(QUICK, frame=frame)) for track, frame in ((1, far), (2, near))]
+        await both.live.do("regenerate", seed=5)
+        told = [await peer.epoch(lambda told: told.epoch == 2) for peer in peers]
+        assert [each.from_frame for each in told] == [2 * BAR, 2 * BAR]
+
+    run(tmp_path, scenario)
+
+
 def test_all_wait_for_the_sound_of_all(tmp_path: Path) -> None:
     """At a rate that nothing was recorded at, each new track has to be rendered first."""
 
