@@ -14,9 +14,10 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,6 +118,7 @@ class ArdourSession:
 
             ardour = Ardour(("127.0.0.1", wait_for("Ardour's OSC", find_port)), process)
             ardour.ask_for_everything()
+            ardour.wait_until_at(1)  # without its window it begins to play
             ardour.stop()
             ardour.locate(0)
             yield ardour
@@ -133,9 +135,7 @@ class ArdourSession:
     def _make(self, path: Path, tempos: str, wait: bool) -> bool:
         """False: Ardour 7.3 tripped over itself, "Port already exists", as it does once in a while."""
         shutil.rmtree(self._folder, ignore_errors=True)
-        done = self._run(
-            "ardour7-lua", _SCRIPT, self._folder, path.stem, self.rate, int(wait), ",".join(NAMES), tempos
-        )
+        done = self._run("ardour7-lua", _SCRIPT, self._folder, path.stem, self.rate, int(wait), ",".join(NAMES), tempos)
         if "Port already exists" in _said(done):
             return False
         assert done.returncode == 0 and "Error:" not in _said(done), f"no session was made: {_said(done)}"
@@ -163,7 +163,7 @@ class Ardour(OscSocket):
     def ask_for_everything(self) -> None:
         """To be told of tracks, transport and position in samples, and of changes; `got` is what has come."""
         self.got.clear()
-        self.send("/set_surface", 0, 3, 1 | 16 | 1024, 0, 0, 0, self._socket.getsockname()[1])
+        self.send("/set_surface", 0, 3, 1 | 16 | 1024, 0, 0, 0, 0)
         self.receive_at("/session_name")
 
     def play(self) -> None:
@@ -180,11 +180,11 @@ class Ardour(OscSocket):
         """Go there, and stand."""
         self.send("/locate", frame, 0)
         self.ask_for_everything()  # it may be there already
-        self.receive(lambda message: message[0] == "/position/samples" and int(message[1]) == frame)
+        self.receive(lambda message: _place(message) == frame)
 
     def wait_until_at(self, frame: int) -> None:
         """Wait until it has played to there."""
-        self.receive(lambda message: message[0] == "/position/samples" and int(message[1]) >= frame)
+        self.receive(lambda message: _place(message) >= frame)
 
     def arm(self, name: str, on: bool = True) -> None:
         """Arm a track for recording, or disarm it; returns when Ardour has done so."""
@@ -194,11 +194,16 @@ class Ardour(OscSocket):
 
 
 @contextmanager
-def master_recorded(server: JackServer) -> Iterator[Recording]:
-    """Records the master bus, [frames, 8]."""
-    with server.recording(CHANNELS, "ardour:Master/audio_out") as recording:
+def tracks_recorded(server: JackServer) -> Iterator[Recording]:
+    """Records the tracks' own outputs, [frames, 8]."""
+    with server.recording(CHANNELS, f"ardour:({'|'.join(NAMES)})/audio_out [12]$") as recording:
         wait_for("the recorder to be connected", lambda: server.is_recorded(CHANNELS))
         yield recording
+
+
+def _place(message: tuple[Any, ...]) -> int:
+    """Where it says that it is; -1: something else is said. While it loads a session, it says nothing of it."""
+    return int(message[1]) if message[0] == "/position/samples" and message[1].strip() else -1
 
 
 def _said(done: subprocess.CompletedProcess[str]) -> str:
@@ -207,8 +212,10 @@ def _said(done: subprocess.CompletedProcess[str]) -> str:
 
 def _udp_port(pid: int) -> int:
     """The UDP port that a process listens at; 0: none yet."""
-    links = [os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir() if file.is_symlink()]
-    own = {found[1] for link in links if (found := re.fullmatch(r"socket:\[(\d+)\]", link))}
+    own = set()
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):  # it has been closed meanwhile
+            own |= set(re.findall(r"socket:\[(\d+)\]", str(file.readlink())))
     for line in Path("/proc/net/udp").read_text(encoding="ascii").splitlines()[1:]:
         fields = line.split()
         if fields[9] in own:

@@ -1,8 +1,8 @@
 """Ardour 7 and 8, by their own OSC; nothing of ours is installed.
 
 In Ardour: Preferences, Control Surfaces, "Open Sound Control (OSC)"; it listens on 3819. It says nothing until it is
-told by `/set_surface` what to send and to which port: that is asked for until it answers, and again when its heartbeat
-has stopped (it was closed, or another session was opened). What is understood:
+told by `/set_surface` what to send: that is asked for until it answers, and again when its heartbeat has stopped (it
+was closed, or another session was opened). What is understood:
 
     /strip/name 2 Bass        tells which of ours it is; strips are numbered from 1, tracks only
     /strip/recenable 2 1      armed: its track of ours is locked; 0: free
@@ -39,6 +39,7 @@ _NO_BANKS = 0
 _TRACKS = 1 | 2  # strip types: audio, MIDI
 _FEEDBACK = 1 | 8 | 16 | 32  # buttons, heartbeat, transport, bars and beats
 _GAIN_IN_DB = 0  # with faders, names of strips are overwritten by their gain for a while
+_PORT_OF_SENDER = 0  # a number would be taken for all surfaces on this machine
 _BBT = re.compile(r"([0-9]{1,6})\|([0-9]{1,3})\|([0-9]{1,4})")
 _TICKS_PER_QUARTER = 1920
 
@@ -117,10 +118,8 @@ class ArdourHost:
 
     def _ask(self) -> None:
         """Have everything sent, then changes."""
-        port = self._port.address[1]
-        self._port.send(
-            self._ardour, "/set_surface", "iiiiiii", (_NO_BANKS, _TRACKS, _FEEDBACK, _GAIN_IN_DB, 0, 0, port)
-        )
+        values = (_NO_BANKS, _TRACKS, _FEEDBACK, _GAIN_IN_DB, 0, 0, _PORT_OF_SENDER)
+        self._port.send(self._ardour, "/set_surface", "iiiiiii", values)
 
     # -- answers ------------------------------------------------------------------------------------------------------
 
