@@ -116,6 +116,7 @@ class ArdourSession:
                 assert process.poll() is None, f"Ardour ended: {log.read_text(errors='replace')[-2000:]}"
                 return _udp_port(process.pid)
 
+            wait_for("its ports", lambda: "ardour:auditioner/audio_out" in server.ports())  # the last that it makes
             ardour = Ardour(("127.0.0.1", wait_for("Ardour's OSC", find_port)), process)
             ardour.ask_for_everything()
             ardour.wait_until_at(1)  # without its window it begins to play
