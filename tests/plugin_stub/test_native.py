@@ -20,8 +20,8 @@ PLUGIN = ROOT / "plugin_stub" / "plugin"
 HANG_SECONDS = 300.0  # both end far sooner: it only ends a test that hangs
 SANITIZERS = {
     "plain": ["-O1"],
-    "address": ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
-    "thread": ["-O1", "-g", "-fsanitize=thread"],
+    "address": ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+    "thread": ["-g", "-fsanitize=thread"],
 }
 
 pytestmark = pytest.mark.skipif(
