@@ -1,8 +1,8 @@
 """How the plugin fares in a host, for docs/benchmarks.md: `PYTHONPATH=tests python tests/benchmarks/plugin.py`.
 
 A host plays the VST3 in real time (48 kHz, blocks of 512: 10.7 ms each) while a real engine is killed and started
-again, several times. Told are how long a block takes, of which the plugin's own part is the processor time, and how soon
-after the engine's return the music is there again: after it listens, and after it says that it runs.
+again, several times. Told are how long a block takes, of which the plugin's own part is the processor time, and how
+soon after the engine's return the music is there again: after it listens, and after it says that it runs.
 """
 
 from __future__ import annotations

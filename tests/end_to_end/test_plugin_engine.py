@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from engine_process import EngineProcess, engine_process, make_project, needs_linux, wait_for
-from plugin_hosts import FORMATS, RATES, Block, HostProcess, journey, loaded, needs_plugin, song
+from plugin_host import Block
+from plugin_hosts import FORMATS, RATES, HostProcess, journey, loaded, needs_plugin, song
 from resonantgen.music.notes import Role
 from resonantgen.music.time import TempoMap, parse_tempo
 from resonantgen.realtime.transport import fade_frames
@@ -53,7 +54,8 @@ class Model:
         passes = {round(origin + k * self.loop_frames) for k in self._passes(places, origin)}
         starts = np.array(sorted(passes))
         begun = starts[np.searchsorted(starts, places, side="right") - 1]
-        return self.stem[(places - begun) % len(self.stem)].astype(np.float32)
+        laid: NDArray[np.float32] = self.stem[(places - begun) % len(self.stem)].astype(np.float32)
+        return laid
 
     def _passes(self, places: NDArray[np.int64], origin: Fraction) -> set[int]:
         first = np.floor((places - float(origin)) / float(self.loop_frames)).astype(np.int64)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from plugin_hosts import FORMATS, Block, Loaded, loaded, needs_plugin, song
+from plugin_host import Block
+from plugin_hosts import FORMATS, Loaded, loaded, needs_plugin, song
 from scripted_engine import AT_ONCE, FADE, Announced, Connection, ScriptedEngine, read_sound, scripted_engine, sound
 
 pytestmark = needs_plugin

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engine_process import wait_for
-from plugin_hosts import FORMATS, Block, HostProcess, loaded, needs_plugin, song
+from plugin_host import Block
+from plugin_hosts import FORMATS, HostProcess, loaded, needs_plugin, song
 from scripted_engine import LOCK, REFUSED, VERSION, WAIT, packet, scripted_engine
 
 pytestmark = needs_plugin
@@ -81,6 +82,7 @@ def test_a_saved_state_keeps_everything_and_presses_nothing(kind: str) -> None:
         saved = host.load(kind)
         saved.set(Track=11, Gain=-7.5, Lock=1, Wait_for_engine=1, Regenerate=1)
         saved.play(song([512] * 4, RATE))
+        engine.connection()
         state = saved.save()
         saved.close()
         plugin = host.load(kind)
@@ -123,8 +125,11 @@ def test_instances_come_and_go_without_a_trace(kind: str) -> None:
         instances = [host.load(kind) for _ in range(8)]
         for instance in instances:
             instance.play(song([512] * 2, RATE))
-        connections = [engine.connection(number) for number in range(1, 9)]
-        assert len({connection.instance for connection in connections}) == 8
+
+        def connected() -> set[int]:
+            return {one.instance for one in engine.connections if one.instance and not one.over.is_set()}
+
+        wait_for("all eight", lambda: len(connected()) == 8)
         assert host.call("resources")[0] >= before[0] + 8
         for instance in instances:
             instance.close()

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from plugin_hosts import FORMATS, RATES, Block, HostProcess, journey, loaded, needs_plugin, places_of, song
+from plugin_host import Block
+from plugin_hosts import FORMATS, RATES, HostProcess, journey, loaded, needs_plugin, places_of, song
 from scripted_engine import read_sound, scripted_engine, sound
 
 pytestmark = needs_plugin
