@@ -55,6 +55,7 @@ _SIGNATURES = """
     TimeMap_GetTimeSigAtTime project number
     TimeMap_QNToTime_abs project number
     TimeMap_timeToQN_abs project number
+    TrackFX_AddByName track string boolean integer
     TrackList_AdjustWindows boolean
     Undo_BeginBlock2 project
     Undo_EndBlock2 project string integer
@@ -383,6 +384,11 @@ class FakeReaper:
 
     def _TimeMap_timeToQN_abs(self, project: object, seconds: float) -> float:
         return self.tempo.quarters_of(seconds)
+
+    def _TrackFX_AddByName(self, track: Track, name: str, of_input: bool, instantiate: int) -> int:
+        if instantiate or of_input:
+            raise Mistake("this fake only looks for what is there, and not on the input")
+        return next((at for at, effect in enumerate(track.effects) if name.lower() in effect.lower()), -1)
 
     def _TrackList_AdjustWindows(self, minor: bool) -> None:
         pass

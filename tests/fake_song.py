@@ -59,6 +59,7 @@ class Track:
     name: str = ""
     armed: bool = False
     items: list[Item] = field(default_factory=list)
+    effects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@
 --   * A print is put in once: its print.txt is renamed to print.done first. One that is older than ten minutes when it
 --     is first seen is left alone: it was for another day, or for Live.
 --   * It goes to the track with the number that the engine knows, else to the one with the role's name, else to a new
---     track of that name.
+--     track of that name. Notes never go to a track with our plugin: to it, each one asks for new music.
 --   * Armed tracks are never touched. Of other tracks only its own items are replaced, where the new one will be; they
 --     carry a mark. Locked items stay.
 --   * One print is one step of undo. Audio is copied into the project's media folder first.
@@ -27,6 +27,7 @@ local COPY_BYTES = 1 << 20
 local PROJECT = 0 -- the one in front
 local MARK = "P_EXT:resonantgen"
 local DRUM_CHANNEL = 9 -- from 0
+local PLUGIN = "ResonantGen"
 
 local parse = dofile(debug.getinfo(1, "S").source:match("^@(.*[/\\])") .. "resonantgen_index.lua")
 
@@ -114,9 +115,13 @@ end
 -- Sets the REAPER track of each of the print's, where there is one; no two get the same.
 local function find_tracks(print)
   local taken = {}
+  local function is_free(track)
+    local for_notes = print.kind == "midi"
+    return not taken[track] and not (for_notes and reaper.TrackFX_AddByName(track, PLUGIN, false, 0) >= 0) -- only asks
+  end
   for _, one in ipairs(print.tracks) do
     local track = one.daw_track and reaper.GetTrack(PROJECT, one.daw_track - 1)
-    if track and not taken[track] then
+    if track and is_free(track) then
       one.track, taken[track] = track, true
     end
   end
@@ -124,7 +129,7 @@ local function find_tracks(print)
     local index = 0
     while not one.track and index < reaper.CountTracks(PROJECT) do
       local track = reaper.GetTrack(PROJECT, index)
-      if not taken[track] and name_of(track) == one.role:lower() then
+      if name_of(track) == one.role:lower() and is_free(track) then
         one.track, taken[track] = track, true
       end
       index = index + 1

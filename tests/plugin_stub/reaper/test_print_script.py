@@ -149,6 +149,27 @@ def test_the_number_that_the_engine_knows_outweighs_names(reaper: FakeReaper, pr
     assert [len(track.items) for track in reaper.tracks] == [0, 1, 1]  # there is no track 9: its name is
 
 
+def test_notes_never_go_to_a_track_with_our_plugin(reaper: FakeReaper, print_now: Callable[..., Path]) -> None:
+    """They would play it, and each asks for new music; recordings may lie there."""
+    ours = ("VST: ReaEQ (Cockos)", "VST3i: ResonantGen (ResonantGen)")
+    reaper.tracks = [
+        Track("drums", effects=ours),
+        Track("Low end", effects=ours),
+        Track("drums", effects=("VSTi: Kit",)),
+    ]
+    print_now("drums", "bass", kind="midi", daw_tracks={"drums": 1, "bass": 2})
+    reaper.tick()
+    assert [(track.name, len(track.items)) for track in reaper.tracks] == [
+        ("drums", 0),
+        ("Low end", 0),
+        ("drums", 1),
+        ("bass", 1),
+    ]
+    print_now("bass", daw_tracks={"bass": 2})
+    reaper.tick()
+    assert [len(track.items) for track in reaper.tracks] == [0, 1, 1, 1]
+
+
 def test_two_tracks_never_share_one(reaper: FakeReaper, print_now: Callable[..., Path]) -> None:
     reaper.tracks = [Track("drums")]
     print_now("drums", "bass", daw_tracks={"bass": 1})
