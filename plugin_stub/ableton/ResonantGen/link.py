@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 ENGINE_PORT = 9010
-PORT_FILE = "resonantgen.txt"
+PORT_FILE = "ResonantGen.txt"
 HELLO_SECONDS = 2.0
 GONE_SECONDS = 7.0
 MAX_PACKETS = 64  # of one tick: Live draws in between
@@ -28,8 +28,8 @@ MAX_BYTES = 65536
 
 
 def engine_port(log: Log) -> int:
-    """9010, or the number in `resonantgen.txt` beside this file."""
-    path = Path(__file__).resolve().parent / PORT_FILE
+    """9010, or the number in `ResonantGen.txt` beside the script's folder: what is in it is installed anew."""
+    path = Path(__file__).resolve().parent.with_name(PORT_FILE)
     if not path.exists():
         return ENGINE_PORT
     try:

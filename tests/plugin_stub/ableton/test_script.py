@@ -9,7 +9,7 @@ from time import monotonic
 import pytest
 
 from fake_live import Control, World
-from remote_script import HANG_SECONDS, PACKAGE, EngineEnd, connected, loaded, running
+from remote_script import HANG_SECONDS, EngineEnd, connected, loaded, running
 
 BAND = (("Drums", "midi", True), ("Band", "group"), ("Bass", "audio"))
 EVERYTHING = [
@@ -256,15 +256,14 @@ def test_what_fails_in_live_is_logged_once_and_the_rest_goes_on(monkeypatch: pyt
 @pytest.mark.parametrize(
     ("text", "port"), [("9123\n", 9123), ("", 9010), ("0", 9010), ("x", 9010), ("70000", 9010), ("\udcff", 9010)]
 )
-def test_the_port_is_in_a_file_beside_the_script(tmp_path: Path, text: str, port: int) -> None:
-    for file in PACKAGE.glob("*.py"):
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    (tmp_path / "resonantgen.txt").write_bytes(text.encode("utf-8", "surrogateescape"))
+def test_the_port_is_in_a_file_beside_the_script_s_folder(tmp_path: Path, text: str, port: int) -> None:
+    """What is in the folder is the installer's, which would refuse to replace a folder with the user's file in it."""
+    (tmp_path / "ResonantGen.txt").write_bytes(text.encode("utf-8", "surrogateescape"))
     world = World()
     with loaded(world), pytest.MonkeyPatch.context() as patch:
         from ResonantGen import guard, link  # type: ignore[import-not-found]
 
-        patch.setattr(link, "__file__", str(tmp_path / "link.py"))
+        patch.setattr(link, "__file__", str(tmp_path / "ResonantGen" / "link.py"))
         assert link.engine_port(guard.Log(Control(world))) == port
     assert len(world.logged) == (port == 9010)
 
