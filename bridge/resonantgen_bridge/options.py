@@ -68,6 +68,6 @@ class ServeOptions:
     ardour: Peer | None = None  # where Ardour's OSC surface listens
     follow: bool = True  # the plugin's host sets tempo, meter, play and position
     arm: Arm = Arm.LOCK
-    arm_back: bool = False  # a lock that was made elsewhere arms the track in REAPER
+    arm_back: bool = False  # a lock that was made elsewhere arms the track in REAPER, Live (by our script) or Ardour
     # -- what it keeps --
     journal: Path | None = None  # a file for every command that was applied, one JSON document a line

@@ -1,4 +1,4 @@
-"""DAWs that are followed by the OSC that they speak themselves, with nothing of ours installed in them.
+"""DAWs that are followed by OSC: their own, with nothing of ours installed in them, or that of our script in Live.
 
 `Follower` is what they share: what a DAW reports becomes commands, and only changes do, since DAWs repeat themselves.
 `HostPort` is a UDP port of its own for one DAW. All of it belongs to the engine's asyncio loop.

@@ -63,7 +63,7 @@ PORT = click.IntRange(0, 65535)
 @click.option("--plugin-port", metavar="PORT", type=PORT, help="For the plugin in DAWs; 5590.")
 @click.option("--follow/--no-follow", default=None, help="Take tempo, meter and position from the plugin's host.")
 @click.option("--arm", type=click.Choice(["lock", "ignore"]), help="What arming a DAW's track does to ours; lock.")
-@click.option("--arm-back", is_flag=True, help="Arm a track in REAPER, too, when it is locked elsewhere.")
+@click.option("--arm-back", is_flag=True, help="Arm a track in the DAW, too, when it is locked elsewhere.")
 @click.option("--journal", metavar="FILE", type=click.Path(path_type=Path), help="Write every change there.")
 def serve(project: Path | None, prompt: str, **options: Any) -> None:
     """Play the project in a loop and let anything drive it, until Ctrl-C."""

@@ -32,6 +32,7 @@ _REASONS = {
     errno.EPERM: "the system does not permit it; choose another folder or change its permissions",
     errno.ENOTDIR: "a part of the path is a file; choose another folder",
     errno.ENOENT: "its parent folder does not exist; make it first",
+    errno.EEXIST: "something else has that name; choose another",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
 }
 _SQLITE_REASONS = {
