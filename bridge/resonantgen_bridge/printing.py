@@ -30,6 +30,7 @@ import os
 import re
 import sys
 import time
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -114,7 +115,7 @@ def _chosen(playing: Mapping[Role, Take], tracks: tuple[str, ...] | None) -> dic
         return dict(playing)
     silent = [name for name in tracks if Role(name) not in playing]
     if silent:
-        raise BadValue(f"{' and '.join(silent)} has no take, so there is nothing to print. Generate it first.")
+        raise BadValue(f"{' and '.join(silent)} {'has' if len(silent) == 1 else 'have'} no take, so there is nothing to print. Generate it first.")
     if not tracks:
         raise BadValue("No track is named. Name some, such as drums,bass, or none for all of them.")
     return {role: take for role, take in playing.items() if role.value in tracks}
@@ -174,8 +175,9 @@ def _lines(index: Mapping[str, Any], quarters: float) -> str:
 
 def _name_of(project: Path) -> str:
     """The project's name in letters that every file system and every Lua takes."""
-    stem = project.resolve().stem
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-")[:_MAX_NAME] or "session"
+    letters = unicodedata.normalize("NFKD", project.resolve().stem)  # "ä" is "a" and two dots
+    plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", plain).strip("-")[:_MAX_NAME] or "session"
 
 
 def _put(staging: Path, parent: Path, name: str) -> Path:
