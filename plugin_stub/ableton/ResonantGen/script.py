@@ -75,6 +75,9 @@ class ResonantGen:
     def suggest_map_mode(self, cc_no: int, channel: int) -> int:
         return -1  # as Live likes
 
+    def suggest_needs_takeover(self, cc_no: int, channel: int) -> bool:
+        return True
+
     # -- done ---------------------------------------------------------------------------------------------------------
 
     def _do_tick(self) -> None:

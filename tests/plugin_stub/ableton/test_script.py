@@ -280,3 +280,4 @@ def test_live_calls_what_is_there() -> None:
         assert script.can_lock_to_devices() is False
         assert script.suggest_input_port() == script.suggest_output_port() == ""
         assert script.suggest_map_mode(1, 1) == -1
+        assert script.suggest_needs_takeover(1, 1) is True
