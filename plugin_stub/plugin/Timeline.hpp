@@ -43,12 +43,11 @@ private:
         return last_.told && last_.tempo == t.tempo && last_.sample_rate == t.sample_rate;
     }
 
-    // DPF counts bars of whole quarter notes (3 of them in 7/8), and mirrors positions before 0.
+    // DPF mirrors positions before 0.
     template <class Bbt> static void vst3(HostTime& t, const Bbt& b, double beat) {
-        const int bar = t.numerator * 4 / t.denominator;
-        const double beats_per_quarter = static_cast<double>(t.numerator) / (bar > 0 ? bar : 1);
-        if (t.frame >= 0 && b.bar > 0) t.quarters = (b.bar - 1) * bar + beat / beats_per_quarter;
-        else t.quarters = -(b.bar * bar + (t.numerator - beat - 1 / b.ticksPerBeat) / beats_per_quarter);
+        const double bar = 4.0 * t.numerator / t.denominator;
+        if (t.frame >= 0 && b.bar > 0) t.quarters = (b.bar - 1) * bar + beat * 4 / t.denominator;
+        else t.quarters = -(b.bar * bar + (t.numerator - beat - 1 / b.ticksPerBeat) * 4 / t.denominator);
     }
 
     // DPF gives the steady time instead of the song's: frames are counted on, and after a jump follow the quarter notes.

@@ -15,16 +15,16 @@ struct Bbt {
 struct Position { bool playing = true; uint64_t frame = 0; Bbt bbt; };
 struct Meter { int numerator, denominator; };
 
-static const Meter kMeters[] = {{4, 4}, {3, 4}, {6, 8}, {7, 8}, {5, 4}, {12, 8}, {2, 2}, {9, 16}};
+static const Meter kMeters[] = {{4, 4}, {3, 4}, {6, 8}, {7, 8}, {5, 4}, {12, 8}, {2, 2}, {9, 16}, {3, 16}, {1, 8}};
 
 static Position vst3(double quarters, int64_t frame, double tempo, Meter meter) {
     Position p;
     p.frame = static_cast<uint64_t>(frame);
     p.bbt.beatsPerMinute = tempo, p.bbt.beatsPerBar = static_cast<float>(meter.numerator);
     p.bbt.beatType = static_cast<float>(meter.denominator);
-    const int bar = meter.numerator * 4 / meter.denominator;
+    const double bar = meter.numerator * 4.0 / meter.denominator;  // as our copy of it does (see the plugin's Makefile)
     const double place = std::abs(quarters), beats = std::fmod(place, bar) / bar * meter.numerator, rest = std::fmod(beats, 1.0);
-    p.bbt.bar = static_cast<int>(place) / bar + 1;
+    p.bbt.bar = static_cast<int>(place / bar) + 1;
     p.bbt.beat = static_cast<int>(beats - rest + 0.5) + 1;
     p.bbt.tick = rest * 1920;
     if (quarters < 0) {
