@@ -115,7 +115,8 @@ def _chosen(playing: Mapping[Role, Take], tracks: tuple[str, ...] | None) -> dic
         return dict(playing)
     silent = [name for name in tracks if Role(name) not in playing]
     if silent:
-        raise BadValue(f"{' and '.join(silent)} {'has' if len(silent) == 1 else 'have'} no take, so there is nothing to print. Generate it first.")
+        have = "has" if len(silent) == 1 else "have"
+        raise BadValue(f"{' and '.join(silent)} {have} no take, so there is nothing to print. Generate it first.")
     if not tracks:
         raise BadValue("No track is named. Name some, such as drums,bass, or none for all of them.")
     return {role: take for role, take in playing.items() if role.value in tracks}

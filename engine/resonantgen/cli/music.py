@@ -311,6 +311,13 @@ def print_tracks(
     else:
         where = "" if place.project else "   (on the engine's machine)"
         reporter(as_json).plain(f"  {folder}{where}")
+        if place.served:
+            reporter(as_json).plain("Where our scripts run in REAPER or Live, it is put into the song now.")
+        else:
+            reporter(as_json).plain(
+                "Where our script runs in REAPER, it is put into the song now. Live's waits for a word of the engine, "
+                "which does not run: resonantgen serve"
+            )
 
 
 def _print_offline(path: Path, asked: Mapping[str, Any]) -> Path:
