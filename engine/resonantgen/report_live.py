@@ -91,7 +91,9 @@ def engine_status(report: Reporter, document: Mapping[str, Any], state: Mapping[
     addresses, drivers = document["addresses"], document.get("drivers", {})
     for driver in {**addresses, **drivers}:
         values = drivers.get(driver, {})
-        report.line(driver, values.get("port", addresses.get(driver)) or "not there", _driver(values))
+        place = values.get("port", addresses.get(driver))
+        there = "connected" if values.get("connected") else "not there"  # of what has no address of its own
+        report.line(driver, place or there, _driver(values, bool(place)))
     report.plain()
     for role in Role:
         take = state.get(f"track/{role.value}/take")
@@ -99,11 +101,13 @@ def engine_status(report: Reporter, document: Mapping[str, Any], state: Mapping[
         report.track(role, f"{(take or 'silent') + locked:<18}", str(state.get(f"track/{role.value}/summary", "")))
 
 
-def _driver(values: Mapping[str, Any]) -> str:
-    """What there is to say of it beside its address."""
+def _driver(values: Mapping[str, Any], has_place: bool) -> str:
+    """What there is to say of it beside its address, if it has one."""
     words = [f"{name} {values[name]}" for name in ("subscribers", "malformed", "dropped", "peers") if values.get(name)]
-    if "connected" in values:
+    if "connected" in values and has_place:
         words.append("connected" if values["connected"] else "nothing heard yet")
+    if values.get("version"):
+        words.append(f"version {values['version']}")
     if values.get("instances"):
         words.append(f"instances {len(values['instances'])}")
     if values.get("silent_here"):

@@ -333,6 +333,7 @@ STATUS: dict[str, Any] = {
     "drivers": {
         "osc": {"subscribers": 2, "received": 90, "malformed": 0, "dropped": 0, "waiting": 0},
         "midi in": {"port": "", "clock_bpm": 97.5},
+        "live script": {"host": "live", "connected": True, "version": "12.1.0", "tracks": {}},
         "plugin": {"instances": [{}, {}], "silent_here": ["drums", "bass"], "dropped": 0},
     },
     "transport": {"playing": True, "bar": 3, "sample_rate": 48000, "render_ahead_ms": 59.8},
@@ -368,9 +369,15 @@ def test_status_of_an_engine(served: ServedEngine, run: Run) -> None:
     assert re.search(r"osc +127.0.0.1:9010   subscribers 2\n", out)
     assert re.search(r"midi in +not there   clock 97.5 bpm\n", out)
     assert re.search(r"plugin +127.0.0.1:5590   instances 2 · heard in the DAW, and not here: drums, bass\n", out)
+    assert re.search(r"live script +connected   version 12.1.0\n", out)
     idle = {**STATUS, "generation": {**STATUS["generation"], "orders": 0}}
     served.run(lambda: served.fake.answers.update(status={"status": idle}))
-    assert "nothing yet" in run("status")[1]
+    idle["drivers"] = {"live script": {"host": "live", "connected": False, "version": "", "tracks": {}}}
+    idle["addresses"] = {"reaper": "127.0.0.1:9000"}
+    idle["drivers"]["reaper"] = {"host": "reaper", "connected": False, "tracks": {}}
+    out = run("status")[1]
+    assert "nothing yet" in out and re.search(r"live script +not there\n", out)
+    assert re.search(r"reaper +127.0.0.1:9000   nothing heard yet\n", out)
     document = json.loads(run("status", "--json")[1])
     assert document["served"] and document["pid"] == 4242 and document["state"]["tempo"] == 120
 
