@@ -1,8 +1,8 @@
 """Puts what runs inside DAWs where they look for it, and takes it away again.
 
 Each thing (a folder, a bundle, a file) is copied beside its place and renamed into it; of several, all are put in place
-or none. Beside each lies a hidden record of what was copied: what has another content, or no record, is not ours, and
-is neither replaced nor removed unless the user insists. A crash at any instant leaves the old thing, the new one, or
+or none. Among the user's settings a record is kept of what was copied where: what has another content, or no record, is
+not ours, and is neither replaced nor removed unless the user insists. A crash at any instant leaves the old thing, the new one, or
 the old one beside its place, from where the next call brings it back.
 """
 
@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+import click
 
 from resonantgen.errors import StorageError
 from resonantgen.session.files import remove_abandoned, staged_folder, storage_errors, write_file
@@ -217,12 +219,15 @@ def _known_digests(place: Path) -> list[str]:
 
 
 def _remember(place: Path, digests: list[str]) -> None:
-    text = json.dumps({"installed by": "resonantgen install", "digests": digests}, indent=1) + "\n"
-    write_file(_record_of(place), text.encode())
+    record = _record_of(place)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    write_file(record, (json.dumps({"place": str(place.absolute()), "digests": digests}, indent=1) + "\n").encode())
 
 
 def _record_of(place: Path) -> Path:
-    return place.with_name(f".{place.name}.installed.json")
+    """Not beside the thing: LV2 hosts take every file in their folder for a bundle."""
+    where = hashlib.sha256(os.fsencode(place.absolute())).hexdigest()[:16]
+    return Path(click.get_app_dir("resonantgen")) / "installed" / f"{place.name}-{where}.json"
 
 
 def _old_of(place: Path) -> Path:

@@ -10,7 +10,7 @@ import shutil
 import sys
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,15 @@ from resonantgen_bridge.installing import Done, Item, Outcome, install, uninstal
 
 ROOT = Path(__file__).parents[2]
 Home = Callable[[str], Path]
+
+
+@pytest.fixture(autouse=True)
+def records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder where what was installed is noted down."""
+    settings = tmp_path_factory.mktemp("settings")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("click.get_app_dir", lambda name: str(settings))
+        yield settings / "installed"
 
 
 @pytest.fixture
@@ -68,13 +77,11 @@ def stubs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "stubs"
 
 
-def tree(folder: Path, hidden: bool = True) -> dict[str, str]:
+def tree(folder: Path) -> dict[str, str]:
     """All files below, with what is in them; links are named as links."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if not hidden and any(part.startswith(".") for part in path.relative_to(folder).parts):
-            continue
         if path.is_symlink():
             found[name] = "a link"
         elif path.is_file():
@@ -127,7 +134,7 @@ def test_reapers_resource_folder(home: Home, stubs: Path, system: str, folder: s
         items_of(Target.REAPER)
     resources.mkdir(parents=True)
     install(items_of(Target.REAPER))
-    assert tree(resources, hidden=False) == {
+    assert tree(resources) == {
         "OSC/ResonantGen.ReaperOSC": "patterns",
         "Scripts/ResonantGen/resonantgen_print.lua": "print",
     }
@@ -222,7 +229,7 @@ def test_again_an_update_and_what_was_dropped(stubs: Path, tmp_path: Path) -> No
     (stubs / "ableton/ResonantGen/osc.py").unlink()
     (stubs / "ableton/ResonantGen/new.py").write_text("new")
     assert outcomes(install(items_of(Target.ABLETON, to))) == [Outcome.UPDATED]
-    assert tree(to, hidden=False) == {"ResonantGen/__init__.py": "script", "ResonantGen/new.py": "new"}
+    assert tree(to) == {"ResonantGen/__init__.py": "script", "ResonantGen/new.py": "new"}
     assert outcomes(uninstall(places_of(Target.ABLETON, to))) == [Outcome.REMOVED]
     assert tree(to) == {}
     assert uninstall(places_of(Target.ABLETON, to)) == []
@@ -275,10 +282,11 @@ def test_the_same_content_without_a_record_becomes_ours(stubs: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"digests": 3}', '{"digests": [null]}'])
-def test_a_record_that_is_damaged_vouches_for_nothing(stubs: Path, tmp_path: Path, text: str) -> None:
+def test_a_record_that_is_damaged_vouches_for_nothing(stubs: Path, records: Path, tmp_path: Path, text: str) -> None:
     to = tmp_path / "scripts"
     install(items_of(Target.ABLETON, to))
-    (to / ".ResonantGen.installed.json").write_text(text)
+    (record,) = records.iterdir()
+    record.write_text(text)
     (stubs / "ableton/ResonantGen/osc.py").write_text("newer")
     with pytest.raises(StorageError, match="--force"):
         install(items_of(Target.ABLETON, to))
@@ -313,7 +321,7 @@ def test_what_fails_half_way_leaves_what_was_there(
     with pytest.raises(StorageError, match="permission denied"):
         install(items_of(Target.PLUGIN, to))
     monkeypatch.undo()
-    assert tree(to, hidden=False) == {name: text for name, text in before.items() if not name.startswith(".")}
+    assert tree(to) == before
     assert not [path for path in to.iterdir() if ".part" in path.name or path.name.endswith(".old")]
     wanted = Outcome.UPDATED if again else Outcome.INSTALLED
     assert (
@@ -325,6 +333,15 @@ def test_what_fails_half_way_leaves_what_was_there(
 SUFFIXES = (".vst3", ".clap", ".lv2")
 
 
+def test_nothing_but_bundles_lies_where_hosts_look(stubs: Path, records: Path, tmp_path: Path) -> None:
+    to = tmp_path / "plugins"
+    install(items_of(Target.PLUGIN, to))
+    assert sorted(path.name for path in to.iterdir()) == sorted(f"ResonantGen{suffix}" for suffix in SUFFIXES)
+    assert len(list(records.iterdir())) == 3
+    uninstall(places_of(Target.PLUGIN, to))
+    assert not list(to.iterdir()) and not list(records.iterdir())
+
+
 def test_a_copy_that_was_killed_between_two_renames_is_put_back(stubs: Path, tmp_path: Path) -> None:
     to = tmp_path / "scripts"
     install(items_of(Target.ABLETON, to))
@@ -334,7 +351,7 @@ def test_a_copy_that_was_killed_between_two_renames_is_put_back(stubs: Path, tmp
     long_ago = time.time() - 3600
     os.utime(left, (long_ago, long_ago))
     assert outcomes(install(items_of(Target.ABLETON, to))) == [Outcome.UNCHANGED]
-    assert sorted(path.name for path in to.iterdir()) == [".ResonantGen.installed.json", NAME]
+    assert sorted(path.name for path in to.iterdir()) == [NAME]
     (to / NAME).rename(to / ".ResonantGen.old")
     assert outcomes(uninstall(places_of(Target.ABLETON, to))) == [Outcome.REMOVED]
     assert tree(to) == {}
