@@ -2,8 +2,8 @@
 
 Each thing (a folder, a bundle, a file) is copied beside its place and renamed into it; of several, all are put in place
 or none. Among the user's settings a record is kept of what was copied where: what has another content, or no record, is
-not ours, and is neither replaced nor removed unless the user insists. A crash at any instant leaves the old thing, the new one, or
-the old one beside its place, from where the next call brings it back.
+not ours, and is neither replaced nor removed unless the user insists. A crash at any instant leaves the old thing, the
+new one, or the old one beside its place, from where the next call brings it back.
 """
 
 from __future__ import annotations
