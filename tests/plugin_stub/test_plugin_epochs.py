@@ -154,7 +154,9 @@ def test_one_whose_sound_does_not_come_is_not_gone_over_to(started: Started) -> 
 
 
 @pytest.mark.parametrize("started", ["vst3", "clap"], indirect=True)  # as LV2, minihost tells bars of one tempo only
-@pytest.mark.parametrize(("tempo", "meter"), [(90.0, (4, 4)), (171.123, (4, 4)), (120.0, (3, 4)), (97.3, (7, 8)), (120.0, (3, 16))])
+@pytest.mark.parametrize(
+    ("tempo", "meter"), [(90.0, (4, 4)), (171.123, (4, 4)), (120.0, (3, 4)), (97.3, (7, 8)), (120.0, (3, 16))]
+)
 def test_a_new_tempo_or_meter_is_heard_from_its_next_bar_line_on(
     started: Started, tempo: float, meter: tuple[int, int]
 ) -> None:
