@@ -67,6 +67,25 @@ def test_the_place_within_a_bar_may_come_as_a_32_bit_float() -> None:
         assert HostClock.of(status(frame, rate, float32(float(tempo)), quarters, meter)).origin == 0
 
 
+@pytest.mark.parametrize("tempo", ["292/3", "97.3421", "1000/7", "123.45678", "1234567/9876"])
+def test_tempos_of_more_decimals_do_not_drift(tempo: str) -> None:
+    """After ten hours the bar lines are where the host has them, wherever the clock was read."""
+    exact = Fraction(tempo)
+    for frame in (0, 5 * 60 * 48_000, TEN_HOURS * 48_000):
+        clock = HostClock.of(status(frame, 48_000, float(exact), float(frame * exact / 60 / 48_000)))
+        assert clock.origin == 0
+        bar = round(TEN_HOURS * exact / 240)
+        assert abs(clock.frame_at(Fraction(4 * bar)) - bar * 240 * 48_000 / exact) <= Fraction(1, 2) + Fraction(1, 1000)
+
+
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [(120.00000001, "120"), (119.9999999, "120"), (float32(97.3), "97.3"), (float32(292 / 3), "292/3"), (1e-9, ".001")],
+)
+def test_a_tempo_that_is_nearly_a_plain_one_is_that(told: float, meant: str) -> None:
+    assert HostClock.of(status(0, 48_000, told, 0.0)).tempo_bpm == Fraction(meant)
+
+
 @pytest.mark.parametrize("origin", [0, 1, -7, 123_456_789, Fraction(1, 2), Fraction(7, 16), Fraction(-51, 100)])
 def test_a_song_that_begins_elsewhere(origin: Fraction) -> None:
     """On a whole frame, it is that frame; within half a frame of the host's beginning, it is there; else in between."""

@@ -37,7 +37,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
 class Model:
     """What a track plays on a host's bars, by docs/plugin-link.md: the stem, over and over."""
 
-    def __init__(self, project: Path, role: Role, rate: int, tempo: float, take: str | None = None) -> None:
+    def __init__(self, project: Path, role: Role, rate: int, tempo: float | Fraction, take: str | None = None) -> None:
         with Session.open(project, readonly=True) as session:
             settings = session.settings
             assert settings is not None
@@ -88,6 +88,22 @@ def test_every_sample_equals_the_exported_stem(engine: EngineProcess, kind: str,
     assert np.abs(model.stem).max() > 0.01
     assert_equal(heard, expected(model, blocks))
     assert engine.state["tempo"] == TEMPO
+
+
+@pytest.mark.parametrize("kind", ["vst3", "clap"])
+def test_a_tempo_of_a_third_of_a_bpm_is_exact_after_an_hour(engine: EngineProcess, kind: str) -> None:
+    """Taken to a thousandth, it would be 592 frames late."""
+    rate, tempo = 48_000, Fraction(292, 3)
+    places = (0, 3600 * rate, 300 * rate)
+    blocks = [
+        Block(at + i * 512, 512, float((at + i * 512) * tempo / 60 / rate), float(tempo))
+        for at in places
+        for i in range(60)
+    ]
+    with loaded(kind, engine.addresses["plugin"], rate) as plugin:
+        plugin.set(Track=2, Wait_for_engine=1)
+        heard = plugin.play(blocks).samples
+    assert_equal(heard, expected(Model(engine.project, Role.BASS, rate, tempo), blocks))
 
 
 @pytest.mark.parametrize(("rate", "block"), [(44_100, 64), (48_000, 512), (96_000, 4096)])
