@@ -57,7 +57,7 @@ class Epochs:
         self._instances = instances
         self._sounds: dict[_Key, Frames] = {}  # that instances are to play now
         self._fetching: dict[_Key, asyncio.Task[None]] = {}
-        self._failed: dict[_Key | None, float] = {}  # when they can be tried again
+        self._failed: dict[_Key | None, tuple[int, float]] = {}  # how often, and when they can be tried again
         self._complained: set[str] = set()
         self._refreshing: asyncio.TimerHandle | None = None
 
@@ -103,14 +103,16 @@ class Epochs:
         except BadValue as error:
             self._complain(BadValue(f"The plugin's host cannot be followed, and the plugin is silent: {error}"))
             return Wish(clock)
-        return Wish(clock, take.id, tempo, Fraction(settings.length_ticks, TICKS_PER_QUARTER))
+        wish = Wish(clock, take.id, tempo, Fraction(settings.length_ticks, TICKS_PER_QUARTER))
+        failures, _ = self._failed.get(_key(wish), (0, 0.0))
+        return Wish(clock) if failures > 1 and instance.waits else wish  # each of its blocks would wait
 
     def _serve(self, due: Sequence[Instance], wishes: Mapping[Instance, Wish]) -> None:
         """Tell those of one tempo. A host that waits is not kept waiting for the sound of others."""
         ready = [each for each in due if self._sound(wishes[each]) is not None]
         now = time.monotonic()
         missing = [wishes[each] for each in due if each not in ready]
-        missing = [wish for wish in missing if self._failed.get(_key(wish), 0.0) <= now]
+        missing = [wish for wish in missing if self._failed.get(_key(wish), (0, 0.0))[1] <= now]
         if missing:
             self._fetch(missing)
             ready = [each for each in ready if each.waits]
@@ -160,7 +162,7 @@ class Epochs:
             _log.exception("The sound of %s could not be found", keys)
         for key in keys:
             if key not in self._sounds:
-                self._failed[key] = time.monotonic() + _RETRY_SECONDS
+                self._failed[key] = (self._failed.get(key, (0, 0.0))[0] + 1, time.monotonic() + _RETRY_SECONDS)
             if self._fetching.get(key) is asyncio.current_task():
                 del self._fetching[key]
         self.refresh()

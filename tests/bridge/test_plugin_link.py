@@ -431,6 +431,27 @@ def test_sound_that_cannot_be_found_is_looked_for_again_and_does_not_hold_up_the
     run(tmp_path, scenario)
 
 
+def test_a_host_that_waits_for_sound_that_cannot_be_found_is_given_silence_until_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise each of its blocks would wait for 20 s."""
+    monkeypatch.setattr("resonantgen_bridge.plugin_epochs._RETRY_SECONDS", 0.2)
+
+    async def scenario(both: Linked) -> None:
+        both.live.worker.failure = WorkerLost("It stopped.")
+        peer = await both.connect(1, replace(QUICK, tempo_bpm=97.3, wait=True))
+        silence = await peer.epoch()
+        assert len(both.live.worker.rendered) == 2  # once may be chance
+        assert silence.at_once and not (await peer.pull(silence.epoch, 0, 5000)).any()
+        peer.plays = silence.epoch
+        peer.tell()
+        both.live.worker.failure = None
+        told = await peer.epoch(lambda told: told.epoch == 2)
+        assert (await peer.pull(told.epoch, 0, 5000)).any()
+
+    run(tmp_path, scenario)
+
+
 def test_a_take_that_is_undone_is_back_on_a_bar_line(tmp_path: Path) -> None:
     async def scenario(both: Linked) -> None:
         peer = await both.playing(1)
