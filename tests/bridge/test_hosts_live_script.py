@@ -212,7 +212,7 @@ def test_what_was_printed_becomes_clips_or_a_problem(tmp_path: Path) -> None:
         folder = str(leave_print(tmp_path / "p"))
         engine.notify("printed", folder=folder, bar=1, scene=2, tracks=["drums", "bass"], kind="audio")
         await ticking(script, lambda: problems)
-        assert [str(error) for error in problems] == ['Live: The bass stays as it is: track "Bass" is armed.']
+        assert [str(error) for error in problems] == ['Live: Not printed: bass. Track "Bass" is armed.']
         drums = world.tracks[-1]
         assert drums.name == "drums" and drums.clip_slots[1].clip.name == "night drums"
         engine.notify("printed", folder=str(tmp_path / "none"), bar=1, scene=0, tracks=[], kind="audio")
@@ -447,7 +447,7 @@ def test_a_real_print_becomes_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPa
                 assert clip.loop_end == quarters
                 assert clip.do_sample_to_beat_time(clip.sample_length) == pytest.approx(quarters)
         assert [problem["message"] for problem in one.heard("problem")] == [
-            'Live: The melody stays as it is: track "Melody" is armed.'
+            'Live: Not printed: melody. Track "Melody" is armed.'
         ]
 
     asyncio.run(whole())

@@ -78,7 +78,7 @@ class ClipWriter:
     def _place(self, part: Part, audio: bool) -> _Place:
         """Where a part goes, with a track made if need be. Raises PrintError."""
         if audio and (part.wav is None or not part.wav.is_file()):
-            raise PrintError(f"The {part.role} has no sound file in the print. Print again.")
+            raise PrintError(f"The print holds no sound of the {part.role}. Print again.")
         audio = audio and self._has_audio_clips()
         track = self._track_of(part, audio)
         if track is None:
@@ -90,7 +90,7 @@ class ClipWriter:
             if track.can_be_armed and track.arm:
                 track.arm = False  # a preference of Live's arms what is new
         elif track.can_be_armed and track.arm:
-            raise PrintError(f"The {part.role} stays as it is: track {_quoted(track)} is armed.")
+            raise PrintError(f"Not printed: {part.role}. Track {_quoted(track)} is armed.")
         elif track.is_frozen:
             raise PrintError(f"Track {_quoted(track)} is frozen. Unfreeze it to print the {part.role}.")
         return _Place(part, track, audio)

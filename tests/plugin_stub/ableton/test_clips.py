@@ -121,7 +121,7 @@ def test_an_armed_track_is_never_touched(tmp_path: Path) -> None:
     folder = leave_print(tmp_path / "p")
     told = printed(world, folder, scene=1)
     assert told == [
-        ("/daw/error", 'The drums stays as it is: track "Drums" is armed.'),
+        ("/daw/error", 'Not printed: drums. Track "Drums" is armed.'),
         ("/daw/printed", str(folder), 1, 1),
     ]
     before = world.tracks[1]._clips()
