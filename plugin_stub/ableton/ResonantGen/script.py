@@ -66,6 +66,9 @@ class ResonantGen:
     def can_lock_to_devices(self) -> bool:
         return False
 
+    def supports_pad_translation(self) -> bool:
+        return False
+
     def suggest_input_port(self) -> str:
         return ""
 

@@ -277,7 +277,7 @@ def test_live_calls_what_is_there() -> None:
         script.receive_midi_chunk(((1, 2, 3),))
         script.connect_script_instances([])
         script.port_settings_changed()
-        assert script.can_lock_to_devices() is False
+        assert script.can_lock_to_devices() is script.supports_pad_translation() is False
         assert script.suggest_input_port() == script.suggest_output_port() == ""
         assert script.suggest_map_mode(1, 1) == -1
         assert script.suggest_needs_takeover(1, 1) is True
