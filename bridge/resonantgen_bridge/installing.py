@@ -225,8 +225,8 @@ def _remember(place: Path, digests: list[str]) -> None:
 
 
 def _record_of(place: Path) -> Path:
-    """Not beside the thing: LV2 hosts take every file in their folder for a bundle."""
-    where = hashlib.sha256(os.fsencode(place.absolute())).hexdigest()[:16]
+    """Not beside the thing: LV2 hosts take every file in their folder for a bundle. Links lead to the same record."""
+    where = hashlib.sha256(os.fsencode(place.parent.resolve() / place.name)).hexdigest()[:16]
     return Path(click.get_app_dir("resonantgen")) / "installed" / f"{place.name}-{where}.json"
 
 

@@ -274,6 +274,19 @@ def test_what_someone_else_put_there_is_left_alone(stubs: Path, tmp_path: Path, 
     assert tree(to / NAME) == {"__init__.py": "script", "osc.py": "osc"}
 
 
+def test_a_folder_is_the_same_by_whatever_way_it_is_reached(stubs: Path, tmp_path: Path) -> None:
+    to = tmp_path / "scripts"
+    (tmp_path / "link").symlink_to(to)
+    for way in (to, tmp_path / "link", tmp_path / "scripts" / ".." / "scripts"):
+        assert outcomes(install(items_of(Target.ABLETON, way))) == [
+            Outcome.INSTALLED if way == to else Outcome.UNCHANGED
+        ]
+    (stubs / "ableton/ResonantGen/osc.py").write_text("newer")
+    assert outcomes(install(items_of(Target.ABLETON, tmp_path / "link"))) == [Outcome.UPDATED]
+    assert outcomes(uninstall(places_of(Target.ABLETON, to))) == [Outcome.REMOVED]
+    assert tree(to) == {}
+
+
 def test_the_same_content_without_a_record_becomes_ours(stubs: Path, tmp_path: Path) -> None:
     to = tmp_path / "scripts"
     shutil.copytree(stubs / "ableton/ResonantGen", to / NAME)
