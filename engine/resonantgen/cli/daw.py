@@ -82,8 +82,8 @@ def surfaces(to: Path, port: int | None, as_json: bool) -> None:
     for path in files:
         report.plain(f"Wrote {path}")
     report.plain(
-        f"On the phone: this computer's address, send port {OSC_PORT}, receive port {port}. "
-        "Here: resonantgen serve --osc-listen 0.0.0.0"
+        f"On the phone, in TouchOSC's OSC connection 1: this computer's address, send port {OSC_PORT}, "
+        f"receive port {port}. Here: resonantgen serve --osc-listen 0.0.0.0"
     )
 
 
