@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shutil
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,8 @@ HANG_SECONDS = 120.0  # nothing takes nearly as long: it only ends a test that h
 NAMES = tuple(role.value for role in Role)
 CHANNELS = 2 * len(NAMES)
 _SCRIPT = Path(__file__).with_name("ardour_session.lua")
+_EFFECT_SECONDS, _AGAIN_SECONDS = 0.05, 0.5
+_RECORDED = f"ardour:({'|'.join(NAMES)}|auditioner)/audio_out [12]$"  # it makes the auditioner last
 _SUPERCLOCK = 282_240_000  # Ardour's time, a second
 _LIBRARIES = Path("/usr/lib/ardour7")
 _PLACES = {
@@ -102,36 +106,40 @@ class ArdourSession:
 
     @contextmanager
     def opened(self, server: JackServer) -> Iterator[Ardour]:
-        """Open it in real time. Its transport stands at the beginning."""
+        """Open it in real time, its tracks recorded. Its transport stands at the beginning.
+
+        The server may be one that waits for its clients, but no other may come or go while Ardour runs.
+        """
         (program,) = _LIBRARIES.glob("hardour-*")
         log = self._folder / "hardour.log"
         environment = {**self._environment, **_PLACES, **server.environment}
-        with log.open("wb") as out:
-            command = [str(program), str(self._folder), "session"]
-            process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
-        ardour = None
-        try:
-
-            def find_port() -> int:
-                assert process.poll() is None, f"Ardour ended: {log.read_text(errors='replace')[-2000:]}"
-                return _udp_port(process.pid)
-
-            wait_for("its ports", lambda: "ardour:auditioner/audio_out" in server.ports())  # the last that it makes
-            ardour = Ardour(("127.0.0.1", wait_for("Ardour's OSC", find_port)), process)
-            ardour.ask_for_everything()
-            ardour.wait_until_at(1)  # without its window it begins to play
-            ardour.stop()
-            ardour.locate(0)
-            yield ardour
-        finally:
-            if ardour is not None:
-                ardour.close()
-            process.terminate()
+        with server.recording(CHANNELS + 2, _RECORDED) as recording:
+            with log.open("wb") as out:
+                command = [str(program), str(self._folder), "session"]
+                process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
             try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+
+                def loaded() -> bool:
+                    assert process.poll() is None, f"Ardour ended: {log.read_text(errors='replace')[-2000:]}"
+                    return recording.is_connected()
+
+                wait_for("Ardour's tracks", loaded)
+                port = wait_for("Ardour's OSC", lambda: _udp_port(process.pid))
+                ardour = Ardour(("127.0.0.1", port), process, recording)
+                try:
+                    ardour.wait_until_at(1)  # without its window it begins to play
+                    ardour.stop()
+                    ardour.locate(0)
+                    yield ardour
+                finally:
+                    ardour.close()
+            finally:
+                process.terminate()
+                try:
+                    process.wait(10)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
 
     def _make(self, path: Path, tempos: str, wait: bool) -> bool:
         """False: Ardour 7.3 tripped over itself, "Port already exists", as it does once in a while."""
@@ -154,57 +162,78 @@ class ArdourSession:
 
 
 class Ardour(OscSocket):
-    """An Ardour that runs, driven as a control surface drives it."""
+    """An Ardour that runs, driven as a control surface drives it.
 
-    def __init__(self, address: tuple[str, int], process: subprocess.Popen[bytes]) -> None:
+    Commands may go unheeded: Ardour drops those that come while it fades out before it stands still ("bad transition").
+    So each is sent until it has had its effect.
+    """
+
+    def __init__(self, address: tuple[str, int], process: subprocess.Popen[bytes], recording: Recording) -> None:
         super().__init__(address)
         self.address = f"{address[0]}:{address[1]}"
         self.process = process
+        self.recording = recording  # [frames, 10]: the tracks' own outputs, in pairs; the last pair is silent
+        self.frame, self.plays = -1, False  # as last told
+        self.armed: dict[int, bool] = {}  # strips
 
-    def ask_for_everything(self) -> None:
-        """To be told of tracks, transport and position in samples, and of changes; `got` is what has come."""
-        self.got.clear()
-        self.send("/set_surface", 0, 3, 1 | 16 | 1024, 0, 0, 0, 0)
-        self.receive_at("/session_name")
+    def heard(self) -> Sound:
+        """What its tracks have played, [frames, 8]."""
+        return self.recording.samples()[:, :CHANNELS]
 
     def play(self) -> None:
-        self.send("/transport_play")
-        self.receive(lambda message: message == ("/transport_play", 1.0))
+        self._send_until("it to play", lambda: self.plays and self.frame > 0, "/transport_play")
 
     def stop(self) -> None:
-        self.send("/transport_stop")
-        self.ask_for_everything()
-        while ("/transport_play", 0.0) not in self.got:
-            self.ask_for_everything()
+        self._send_until("it to stand", lambda: not self.plays, "/transport_stop")
 
     def locate(self, frame: int) -> None:
         """Go there, and stand."""
-        self.send("/locate", frame, 0)
-        self.ask_for_everything()  # it may be there already
-        self.receive(lambda message: _place(message) == frame)
+        self._send_until("it to locate", lambda: self.frame == frame and not self.plays, "/locate", frame, 0)
 
     def wait_until_at(self, frame: int) -> None:
         """Wait until it has played to there."""
-        self.receive(lambda message: _place(message) >= frame)
+        self._send_until("it to get there", lambda: self.frame >= frame)
 
     def arm(self, name: str, on: bool = True) -> None:
         """Arm a track for recording, or disarm it; returns when Ardour has done so."""
         number = NAMES.index(name) + 1
-        self.send("/strip/recenable", number, int(on))
-        self.receive(lambda message: message == ("/strip/recenable", number, float(on)))
+        self._send_until("it to arm", lambda: self.armed.get(number) == on, "/strip/recenable", number, int(on))
 
+    def _send_until(self, what: str, done: Callable[[], bool], *command: Any) -> None:
+        """Send a command, and again each time that its effect has not been told for a while."""
+        due = 0.0
+        self._listen(0.0)
 
-@contextmanager
-def tracks_recorded(server: JackServer) -> Iterator[Recording]:
-    """Records the tracks' own outputs, [frames, 8]."""
-    with server.recording(CHANNELS, f"ardour:({'|'.join(NAMES)})/audio_out [12]$") as recording:
-        wait_for("the recorder to be connected", lambda: server.is_recorded(CHANNELS))
-        yield recording
+        def it_is_done() -> bool:
+            nonlocal due
+            if time.monotonic() >= due:
+                if command:
+                    self.send(*command)
+                    self._listen(_EFFECT_SECONDS)
+                if not done():  # a datagram may be lost
+                    self.send("/set_surface", 0, 3, 1 | 16 | 1024, 0, 0, 0, 0)
+                due = time.monotonic() + _AGAIN_SECONDS
+            self._listen(0.02)
+            return done()
 
+        wait_for(what, it_is_done)
 
-def _place(message: tuple[Any, ...]) -> int:
-    """Where it says that it is; -1: something else is said. While it loads a session, it says nothing of it."""
-    return int(message[1]) if message[0] == "/position/samples" and message[1].strip() else -1
+    def _listen(self, seconds: float) -> None:
+        """Take in what it tells, waiting so long for it."""
+        while select.select([self._socket], [], [], seconds)[0]:
+            self.got.clear()
+            self.receive(lambda message: True)
+            for address, *values in self.got:
+                match address, values:
+                    case "/position/samples", [str(place)] if (
+                        place.strip()
+                    ):  # while it loads a session, it says nothing
+                        self.frame = int(place)
+                    case "/transport_play", [float(on)]:
+                        self.plays = bool(on)
+                    case "/strip/recenable", [int(strip), float(on)]:
+                        self.armed[strip] = bool(on)
+            seconds = 0.0
 
 
 def _said(done: subprocess.CompletedProcess[str]) -> str:

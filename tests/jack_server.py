@@ -158,6 +158,10 @@ class Recording:
         size = self._path.stat().st_size if self._path.exists() else len(self._kept)
         return size // (4 * self._channels)
 
+    def is_connected(self) -> bool:
+        """Whether all channels have been. Asks nothing of the server, which may dislike clients that come and go."""
+        return Path(f"{self._path}.connected").exists()
+
     def mapped(self) -> NDArray[np.float32]:
         """As `samples`, but left on disk: for long ones. Only while the recorder runs."""
         return np.memmap(self._path, np.float32, "r", shape=(self.frames(), self._channels))
@@ -245,6 +249,7 @@ def _record(server: str, source: str, channels: int, path: str) -> None:
     client.activate()
     while not ended.wait(0.05):
         if all(port.connections for port in inputs):
+            Path(f"{path}.connected").touch()
             continue
         pattern = f"^{source}" if ":" in source else f"^{source}:"
         outputs = client.get_ports(pattern, is_output=True, is_audio=True)
