@@ -95,6 +95,9 @@ class Minihost:
     def text(self, name: str) -> str:
         return str(self._plugin.param_to_text(self._numbers[name], self._plugin.get_param(self._numbers[name])))
 
+    def tail_seconds(self) -> float:
+        return float(self._plugin.tail_seconds)
+
     def names(self) -> list[str]:
         return [name for name in self._numbers if not name.startswith("MIDI Ch.")]  # VST3 adds 2,080 of them
 

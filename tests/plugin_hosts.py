@@ -145,6 +145,10 @@ class Loaded:
     def get(self, name: str) -> float:
         return float(self._host.call("call", self._number, "get", name))
 
+    def tail_seconds(self) -> float:
+        """How long it says that it sounds after the last note; VST3 only."""
+        return float(self._host.call("call", self._number, "tail_seconds"))
+
     def names(self) -> list[str]:
         """Of its parameters, without those that VST3 adds for MIDI."""
         return cast(list[str], self._host.call("call", self._number, "names"))

@@ -10,7 +10,7 @@
 --   * A print is put in once: its print.txt is renamed to print.done first. One that is older than ten minutes when it
 --     is first seen is left alone: it was for another day, or for Live.
 --   * It goes to the track with the number that the engine knows, else to the one with the role's name, else to a new
---     track of that name. Notes never go to a track with our plugin: to it, each one asks for new music.
+--     track of that name; never to one with our plugin, which would sound on top, and takes notes for wishes.
 --   * Armed tracks are never touched. Of other tracks only its own items are replaced, where the new one will be; they
 --     carry a mark. Locked items stay.
 --   * One print is one step of undo. Audio is copied into the project's media folder first.
@@ -116,8 +116,7 @@ end
 local function find_tracks(print)
   local taken = {}
   local function is_free(track)
-    local for_notes = print.kind == "midi"
-    return not taken[track] and not (for_notes and reaper.TrackFX_AddByName(track, PLUGIN, false, 0) >= 0) -- only asks
+    return not taken[track] and reaper.TrackFX_AddByName(track, PLUGIN, false, 0) < 0 -- only asks
   end
   for _, one in ipairs(print.tracks) do
     local track = one.daw_track and reaper.GetTrack(PROJECT, one.daw_track - 1)

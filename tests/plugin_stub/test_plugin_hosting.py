@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from engine_process import wait_for
@@ -35,6 +37,11 @@ def test_it_shows_whether_it_is_connected(kind: str) -> None:
         engine.connection().wait_for_more(1)
         plugin.play(song([512] * 4, RATE))
         assert plugin.get("Connected") == 1
+
+
+def test_it_sounds_without_notes_so_hosts_must_not_put_it_to_sleep() -> None:
+    with scripted_engine() as engine, loaded("vst3", engine.address) as plugin:
+        assert plugin.tail_seconds() == math.inf
 
 
 @pytest.mark.parametrize("kind", FORMATS)

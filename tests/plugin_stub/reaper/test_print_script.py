@@ -149,25 +149,26 @@ def test_the_number_that_the_engine_knows_outweighs_names(reaper: FakeReaper, pr
     assert [len(track.items) for track in reaper.tracks] == [0, 1, 1]  # there is no track 9: its name is
 
 
-def test_notes_never_go_to_a_track_with_our_plugin(reaper: FakeReaper, print_now: Callable[..., Path]) -> None:
-    """They would play it, and each asks for new music; recordings may lie there."""
+@pytest.mark.parametrize("kind", ["audio", "midi"])
+def test_a_print_never_goes_to_a_track_with_our_plugin(
+    reaper: FakeReaper, print_now: Callable[..., Path], kind: str
+) -> None:
+    """It would sound on top of a recording, and each note asks it for new music."""
     ours = ("VST: ReaEQ (Cockos)", "VST3i: ResonantGen (ResonantGen)")
     reaper.tracks = [
         Track("drums", effects=ours),
         Track("Low end", effects=ours),
         Track("drums", effects=("VSTi: Kit",)),
     ]
-    print_now("drums", "bass", kind="midi", daw_tracks={"drums": 1, "bass": 2})
-    reaper.tick()
-    assert [(track.name, len(track.items)) for track in reaper.tracks] == [
-        ("drums", 0),
-        ("Low end", 0),
-        ("drums", 1),
-        ("bass", 1),
-    ]
-    print_now("bass", daw_tracks={"bass": 2})
-    reaper.tick()
-    assert [len(track.items) for track in reaper.tracks] == [0, 1, 1, 1]
+    for count in (1, 2):
+        print_now("drums", "bass", kind=kind, daw_tracks={"drums": 1, "bass": 2}, bar=8 * count)
+        reaper.tick()
+        assert [(track.name, len(track.items)) for track in reaper.tracks] == [
+            ("drums", 0),
+            ("Low end", 0),
+            ("drums", count),
+            ("bass", count),
+        ]
 
 
 def test_two_tracks_never_share_one(reaper: FakeReaper, print_now: Callable[..., Path]) -> None:
