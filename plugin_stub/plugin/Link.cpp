@@ -162,14 +162,16 @@ void Link::say() {
 }
 
 // The epoch that plays, and the coming one from where its crossfade begins; at once if it need not wait, or if another
-// start or jump may bring it in.
+// start or jump may bring it in. Where a host stands, it may begin a little before: Ardour stands a block further on.
 void Link::pull(const Status& place) {
     const int64_t second = static_cast<int64_t>(place.sample_rate), blocks = kAheadBlocks * int64_t{place.block};
     const int64_t to = place.frame + std::min(kMostAhead, std::max(second, blocks));
-    if (place.epoch != 0) pull_epoch(place.epoch, place.frame, to);
+    const int64_t before = place.flags & kPlaying ? 0 : std::min<int64_t>(2 * int64_t{place.block}, std::max<int64_t>(place.frame, 0));
+    const int64_t from = std::max(place.frame - before, to - kMostAhead);
+    if (place.epoch != 0) pull_epoch(place.epoch, from, to);
     if (announced_.epoch == 0 || announced_.epoch == place.epoch) return;
     const bool at_once = place.epoch == 0 || !(place.flags & kPlaying) || (announced_.flags & kAtOnce);
-    if (at_once) return pull_epoch(announced_.epoch, place.frame, to);
+    if (at_once) return pull_epoch(announced_.epoch, from, to);
     if (announced_.epoch % 2 == place.epoch % 2) return;  // would take the place of what plays
     pull_epoch(announced_.epoch, std::max(place.frame, announced_.from - announced_.fade), to);
 }

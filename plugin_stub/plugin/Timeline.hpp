@@ -20,6 +20,7 @@ public:
         t.frame = static_cast<int64_t>(p.frame);  // a count-in's frames are below 0
         t.sample_rate = sample_rate;
         t.playing = p.playing;
+        frames_ = frames;
         const auto& b = p.bbt;
         t.told = b.valid && b.beatsPerMinute >= 1 && b.beatsPerMinute <= 10000 && b.beatsPerBar >= 1 &&
                  b.beatsPerBar <= 256 && b.beatType >= 1 && b.beatType <= 256 && b.ticksPerBeat > 0;
@@ -62,32 +63,59 @@ private:
         else t.frame = std::llround(t.quarters * t.frames_per_quarter());
     }
 
-    // A tempo as float, of quarter notes in most hosts, of the meter's beats by the specification: the one that fits the
-    // frames. Positions come in whole ticks, and only when something changes; DPF counts on between, with bars that are
-    // off by one at times. So: where it fits within a tick, the time goes on from the last block, or from the song's start.
-    // Some hosts tell no position at all (JUCE's): it stays 0 then, and the frames are what counts.
+    // A tempo as float, of quarter notes in most hosts, of the meter's beats by the specification. Places are whole ticks,
+    // of a beat by the specification, of a quarter note in Ardour (in 7/8 a beat is over at its half): what fits the
+    // frames is right. Some hosts tell only what changes; DPF counts on between, with bars that are off by one at times.
+    // So: where it fits within a tick, the time goes on from the last block, or from the song's start; after a change of
+    // tempo, from a beat in the last block. Some tell no place at all (JUCE's): it stays 0, and the frames count.
     template <class Bbt> void lv2(HostTime& t, const Bbt& b, double beat) {
-        constexpr double kTick = 1.0 / 960;
-        const double bar = 4.0 * t.numerator / t.denominator;
-        t.tempo = std::round(t.tempo * 1000) / 1000;
-        t.quarters = (b.bar - 1) * bar + beat * 4 / t.denominator;
-        const auto from_start = [&](double tempo) { return static_cast<double>(t.frame) * tempo / (60 * t.sample_rate); };
-        told_position_ = told_position_ || t.quarters != 0;
-        if (!told_position_) t.quarters = from_start(t.tempo);
-        const double by_beats = t.tempo * 4 / t.denominator;
-        const bool fits = std::abs(from_start(t.tempo) - t.quarters) < kTick;
-        if (!fits && std::abs(from_start(by_beats) - t.quarters) < kTick) t.tempo = by_beats;
-        const bool same = same_tempo(t) && t.numerator == last_.numerator && t.denominator == last_.denominator;
-        const double on = last_.quarters + static_cast<double>(t.frame - last_.frame) / t.frames_per_quarter();
+        const double told = std::round(t.tempo * 1000) / 1000, unit = 4.0 / t.denominator, bar = t.numerator * unit;
+        const double whole = std::floor(beat + 1e-6), bars = (b.bar - 1) * bar;
+        const struct { double quarters, tempo; } ways[] = {
+            {bars + beat * unit, told},
+            {bars + whole * unit + (beat - whole), told},
+            {bars + (whole - 1) * unit + (beat - whole + 1), told},  // half notes: in the second half of Ardour's
+            {bars + beat * unit, told * unit}};
+        const auto take = [&](int way) { t.quarters = ways[way].quarters, t.tempo = ways[way].tempo; };
+        const auto from_start = [&] { return static_cast<double>(t.frame) / t.frames_per_quarter(); };
         const bool contiguous = t.frame == last_.frame + (last_.playing ? last_frames_ : 0);
-        const double off = t.quarters - on, bars_off = contiguous ? std::round(off / bar) * bar : 0;
-        if (same && std::abs(off - bars_off) < kTick) t.quarters = on;
-        else if (std::abs(from_start(t.tempo) - t.quarters) < kTick) t.quarters = from_start(t.tempo);
+        const auto on = [&] { return last_.quarters + static_cast<double>(t.frame - last_.frame) / last_.frames_per_quarter(); };
+        const auto goes_on = [&] {
+            const double off = t.quarters - on(), bars_off = contiguous ? std::round(off / bar) * bar : 0;
+            return same_tempo(t) && t.numerator == last_.numerator && t.denominator == last_.denominator &&
+                   std::abs(off - bars_off) < kTick;
+        };
+        const auto is_from_start = [&] { return std::abs(from_start() - t.quarters) < kTick; };
+        int fitting = 0, fits = way_;
+        for (const int way : {3, 2, 1, 0, way_}) {
+            take(way);
+            if (goes_on() || is_from_start()) fitting |= 1 << way, fits = way;
+        }
+        if (fitting == 1 << fits) way_ = fits;  // no other fits
+        take(fits);
+        told_position_ = told_position_ || t.quarters != 0;
+        // Ardour, standing at its start, tells a frame that is a block or so on.
+        const bool at_start = !t.playing && t.quarters == 0 && t.frame <= int64_t{2} * frames_;
+        if (!told_position_ || at_start) t.quarters = from_start();
+        else if (goes_on()) t.quarters = on();
+        else if (is_from_start()) t.quarters = from_start();
+        else if (last_.told && last_.playing && contiguous) from_beat(t, on(), unit);
     }
 
+    // Exact to less than a frame, if what changed did so on a beat of the last block. `now` counts with its tempo.
+    void from_beat(HostTime& t, double now, double unit) const {
+        const double last_unit = 4.0 / last_.denominator, line = std::floor(now / last_unit + 1e-9) * last_unit;
+        const double since = (now - line) * last_.frames_per_quarter() / t.frames_per_quarter();
+        const double told_line = std::round((t.quarters - since) / unit) * unit;
+        if (now - line <= last_frames_ / last_.frames_per_quarter() && std::abs(told_line + since - t.quarters) < kTick)
+            t.quarters = told_line + since;
+    }
+
+    static constexpr double kTick = 1.0 / 960;  // of a quarter note: two of Ardour's
     const Format format_;
     HostTime last_;
-    uint32_t last_frames_ = 0;
+    uint32_t frames_ = 0, last_frames_ = 0;
+    int way_ = 0;  // in which an LV2 host tells its place and tempo
     bool last_playing_ = false, told_position_ = false;
 };
 
