@@ -107,3 +107,9 @@ def _nearest(laid: Mapping[str, Sound], heard: Sound, body: slice) -> str:
     name = min(off, key=lambda each: off[each])
     wrong = np.flatnonzero((laid[name][body] != heard[body]).any(axis=1))
     return f"{off[name]} of {len(heard[body])} frames differ from take {name}, from {wrong[0]} to {wrong[-1]}"
+
+
+def song_start(heard: Sound, stem: Sound, grid: HostGrid) -> int:
+    """The frame of a recording at which a song began that plays this stem first: by its first sound."""
+    due = grid.lay(stem, 0, grid.line(2))
+    return int(heard.any(axis=1).argmax()) - int(due.any(axis=1).argmax())
