@@ -7,7 +7,7 @@ before the bar lines on which they change.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -31,7 +31,7 @@ class HostGrid:
     meter: str
     loop_quarters: Fraction
     rate: int = 48_000
-    origin: int = 0  # the frame of the song's beginning, if it had this tempo from there on
+    origin: Fraction = Fraction(0)  # the frame of the song's beginning, if it had this tempo from there on
 
     @property
     def quarter_frames(self) -> Fraction:
@@ -41,6 +41,16 @@ class HostGrid:
         """The first frame of a bar, from 0."""
         meter = Meter.parse(self.meter)
         return round(self.origin + bar * Fraction(4 * meter.numerator, meter.denominator) * self.quarter_frames)
+
+    def changed(self, tempo: str, bar: int) -> HostGrid:
+        """The bars from this one on, if the tempo changes on its line: docs/plugin-link.md says how exactly."""
+        meter = Meter.parse(self.meter)
+        quarters = bar * Fraction(4 * meter.numerator, meter.denominator)
+        after = replace(self, tempo=tempo)
+        origin = self.origin + quarters * (self.quarter_frames - after.quarter_frames)
+        whole = round(origin)
+        is_whole = abs(origin - whole) <= Fraction(1, 4)
+        return replace(after, origin=Fraction(whole) if is_whole else Fraction(round(64 * origin), 64))
 
     def lay(self, stem: Sound, first: int, end: int) -> Sound:
         """Frames of the song with the loop all along it, [end - first, 2]."""
