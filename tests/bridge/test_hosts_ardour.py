@@ -172,6 +172,30 @@ def test_ardour_is_asked_until_it_answers_and_again_when_it_has_come_back() -> N
     play(scene, answers=False, poll_seconds=POLL_SECONDS)
 
 
+def test_a_surface_that_ardour_drops_frees_and_stops_nothing_and_asks_again() -> None:
+    async def scene(engine: NamingEngine, ardour: FakeArdour, host: ArdourHost) -> None:
+        ardour.say("/transport_play", 1.0)
+        ardour.say("/strip/recenable", 1, 1.0)
+        await until(lambda: len(engine.calls) == 2)
+        asked = len(ardour.port.of("/set_surface"))
+        for strip in range(1, len(TRACKS) + 1):
+            ardour.say("/strip/name", strip, " ")
+            ardour.say("/strip/recenable", strip, 0.0)
+        ardour.say("/transport_play", 0.0)
+        ardour.say("/session_name", " ")
+        await ardour.asked(asked + 1)
+        ardour.tracks[0] = ("drums", True)
+        ardour.answer()
+        ardour.say("/strip/recenable", 4, 1.0)
+        await until(lambda: ("lock", "melody", True) in done(engine))
+        assert ("lock", "drums", False) not in done(engine)
+        assert [call.command for call in engine.calls].count("play") == 1
+        assert engine.names == host.status()["tracks"]
+        assert " " not in engine.names.values()
+
+    play(scene, poll_seconds=POLL_SECONDS)
+
+
 def test_a_heartbeat_is_enough_to_be_there() -> None:
     async def scene(engine: NamingEngine, ardour: FakeArdour, host: ArdourHost) -> None:
         async def beat() -> None:

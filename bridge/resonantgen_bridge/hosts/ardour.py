@@ -12,6 +12,9 @@ was closed, or another session was opened). What is understood:
     /session_name             the last of an answer to `/set_surface`: these are all the tracks
     /heartbeat                once a second
 
+When another surface on this machine names a port of its own, Ardour drops ours: first it tells blank names, and that
+nothing is armed or plays. That is no news of the session: nothing is freed, and it is asked again.
+
 Ardour tells its tempo and its meter to no surface. The plugin does (docs/plugin-link.md); without it both are set here.
 """
 
@@ -73,6 +76,7 @@ class ArdourHost:
         self._silent_polls = 0
         self._polls = 0
         self._connected = False
+        self._dropped = False  # by Ardour, as another surface came; until it answers again
         self._names: dict[int, str] = {}  # of the strips that have been told anew, and are not concluded from yet
         self._armed: dict[int, bool] = {}
         self._unsubscribe: Callable[[], None] | None = None
@@ -113,7 +117,7 @@ class ArdourHost:
             self._connected = False
             self._stand_still()
             self._follower.forget()
-        if not self._connected or self._polls % _RENEW_POLLS == 0:
+        if not self._connected or self._dropped or self._polls % _RENEW_POLLS == 0:
             self._ask()
 
     def _ask(self) -> None:
@@ -129,13 +133,16 @@ class ArdourHost:
         self._connected = True
         arguments = message.arguments
         match message.address, arguments:
+            case "/strip/name", (_, str(name)) if not name.strip():
+                self._drop()
             case "/strip/name", (strip, str(name)):
                 self._named(number_of(strip), name)
             case "/strip/recenable", (strip, armed):
                 self._rec_enabled(number_of(strip), number_of(armed))
             case "/strip/list", ():
                 self._ask()
-            case "/session_name", _:
+            case "/session_name", (str(name),) if name.strip():
+                self._dropped = False
                 self._listed()
             case "/transport_play", (playing,) if (on := number_of(playing)) is not None:
                 self._follower.playing(on != 0)
@@ -175,6 +182,12 @@ class ArdourHost:
             self._follower.track_armed(track, armed)
         self._forget_strips()
         self._stand_still()
+
+    def _drop(self) -> None:
+        self._dropped = True
+        self._forget_strips()
+        self._stand_still()
+        self._follower.forget()
 
     def _forget_strips(self) -> None:
         self._names.clear()
