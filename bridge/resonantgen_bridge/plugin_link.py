@@ -11,6 +11,7 @@ import asyncio
 import errno
 import logging
 import secrets
+import threading
 import time
 from collections.abc import Callable, Collection
 from functools import partial
@@ -52,6 +53,7 @@ STATE_SECONDS: Final = 0.5  # between two STATEs; the page allows twice as long
 MAX_CONNECTIONS: Final = 128
 _CHECK_SECONDS: Final = 0.1
 _CHUNKS_AT_ONCE: Final = 16  # in one PCM
+_END_SECONDS: Final = 1.0  # then ZeroMQ is left to itself: with connections that were cut off, it may never end
 _QUEUED_MESSAGES: Final = 128  # to one plugin: 16 MB of sound at most
 
 
@@ -120,7 +122,10 @@ class PluginLink:
         self._connections.clear()
         self._cover()
         context, self._context = self._context, None
-        context.destroy(linger=0)
+        self._socket.close(linger=0)
+        ending = threading.Thread(target=context.term, name="plugin link's end", daemon=True)
+        ending.start()
+        await asyncio.to_thread(ending.join, _END_SECONDS)
 
     def status(self) -> dict[str, Any]:
         """What there is to say of it in `status`; `silent_here` are the tracks that plugins play in our place."""
