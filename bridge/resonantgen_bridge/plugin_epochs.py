@@ -76,7 +76,7 @@ class Epochs:
         self._forget_all_but({_key(wish) for wish in wishes.values()})
         groups: dict[tuple[Fraction, int], list[Instance]] = {}
         for instance, wish in wishes.items():
-            if wish != instance.wish:
+            if wish != instance.wish or instance.lacks:
                 groups.setdefault((wish.clock.tempo_bpm, wish.clock.sample_rate), []).append(instance)
         for due in groups.values():
             self._serve(due, wishes)
@@ -105,25 +105,38 @@ class Epochs:
             return Wish(clock)
         wish = Wish(clock, take.id, tempo, Fraction(settings.length_ticks, TICKS_PER_QUARTER))
         failures, _ = self._failed.get(_key(wish), (0, 0.0))
-        return Wish(clock) if failures > 1 and instance.waits else wish  # each of its blocks would wait
+        stuck = failures > 1 and (instance.waits or instance.lacks)  # each of its blocks would wait
+        return Wish(clock) if stuck else wish
 
     def _serve(self, due: Sequence[Instance], wishes: Mapping[Instance, Wish]) -> None:
-        """Tell those of one tempo. A host that waits is not kept waiting for the sound of others."""
-        ready = [each for each in due if self._sound(wishes[each]) is not None]
+        """Tell those of one tempo.
+
+        A host that waits is not kept waiting for the sound of others, nor for its own before the bar line where that
+        begins: in a ramp of tempos, what is replaced before then is never rendered.
+        """
         now = time.monotonic()
+        ready = [each for each in due if self._sound(wishes[each]) is not None]
         missing = [wishes[each] for each in due if each not in ready]
         missing = [wish for wish in missing if self._failed.get(_key(wish), (0, 0.0))[1] <= now]
         if missing:
             self._fetch(missing)
-            ready = [each for each in ready if each.waits]
-        lines = {each: each.first_line(now) for each in ready}
-        for instance in ready:
+            ready = [each for each in ready if each.waits or each.lacks]
+        early = [each for each in due if each.waits and each not in ready and not each.at_once(each.first_line(now))]
+        lines = {each: each.first_line(now) for each in (*ready, *early)}
+        for instance in lines:
             wish = wishes[instance]
-            sound = self._sound(wish)
-            assert sound is not None
-            pass_frames = wish.loop_quarters * wish.clock.frames_per_quarter
-            source = Source(wish.clock.origin, pass_frames, sound if wish.take else None)
-            instance.tell(wish, source, _shared_line(instance, lines))
+            source = self._source(wish)
+            if wish != instance.wish:
+                instance.tell(wish, source, _shared_line(instance, lines))
+            elif source is not None:
+                instance.supply(source)
+
+    def _source(self, wish: Wish) -> Source | None:
+        sound = self._sound(wish)
+        if sound is None:
+            return None
+        pass_frames = wish.loop_quarters * wish.clock.frames_per_quarter
+        return Source(wish.clock.origin, pass_frames, sound if wish.take else None)
 
     def _sound(self, wish: Wish) -> Frames | None:
         """None: it is not there yet."""

@@ -39,7 +39,7 @@ class Epoch:
 
     told: EpochTold
     wish: Wish
-    source: Source
+    source: Source | None  # None: its sound is not there yet
 
 
 class Instance:
@@ -85,8 +85,13 @@ class Instance:
         wish = self.wish
         return self.playing and self._has(HostFlag.WAIT) and (wish is None or wish.clock != self.clock)
 
+    @property
+    def lacks(self) -> bool:
+        """Whether the sound of what it was told last is not there yet."""
+        return bool(self._number) and self._epochs[self._number].source is None
+
     def source(self, epoch: int) -> Source | None:
-        """What the epoch sounds like, if it plays or was told last."""
+        """What the epoch sounds like, if it plays or was told last, and its sound is there."""
         playing = self.status.epoch if self.status is not None else 0
         return self._epochs[epoch].source if epoch in self._epochs and epoch in (playing, self._number) else None
 
@@ -104,14 +109,24 @@ class Instance:
         ahead = fade + 2 * status.block + round((_MARGIN_SECONDS + moved) * clock.sample_rate)
         return clock.bar_line(status.frame + ahead)
 
-    def tell(self, wish: Wish, source: Source, line: int) -> None:
-        """Go over to this, on that bar line; at once where nothing is heard that it would replace."""
+    def at_once(self, line: int) -> bool:
+        """Whether what is told for that bar line plays now: nothing is heard that it would replace."""
         status = self.status
         assert status is not None
         heard = self.playing and status.epoch in self._epochs
-        at_once = not heard or (self.waits and line == status.frame)
+        return not heard or (self.waits and line == status.frame)
+
+    def tell(self, wish: Wish, source: Source | None, line: int) -> None:
+        """Go over to this, on that bar line or at once. Without a source, `supply` follows."""
+        if self.lacks:
+            self.supply(Source.silent())  # nobody is to wait for what is replaced
         fade = fade_frames(wish.clock.sample_rate)
-        self._tell(Epoch(EpochTold(self._next_number(), wish.clock.number, line, fade, at_once), wish, source))
+        told = EpochTold(self._next_number(), wish.clock.number, line, fade, self.at_once(line))
+        self._tell(Epoch(told, wish, source))
+
+    def supply(self, source: Source) -> None:
+        """The sound of what it was told last is there."""
+        self._epochs[self._number] = replace(self._epochs[self._number], source=source)
 
     def tell_again(self, now: float) -> None:
         """If the bar line has gone by without it, name a later one.

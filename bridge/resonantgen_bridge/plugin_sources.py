@@ -23,6 +23,10 @@ class Source:
     pass_frames: Fraction
     stem: Frames | None  # [frames, 2]; None: silence
 
+    @classmethod
+    def silent(cls) -> Source:
+        return cls(Fraction(0), Fraction(1), None)
+
     def frames(self, first: int, count: int) -> Frames:
         """Frames `first` to `first + count` of the host, [count, 2]."""
         out = np.zeros((count, 2), np.float32)

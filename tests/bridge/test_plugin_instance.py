@@ -150,6 +150,36 @@ def test_a_host_that_waits_is_answered_for_where_it_stands() -> None:
         assert one.last is told
 
 
+def test_what_is_told_before_its_sound_is_there_is_heard_once_it_is() -> None:
+    one = Told()
+    one.hear(at(0))
+    one.play("drums-1")
+    one.hear(at(1000, epoch=1))
+    instance, clock = one.instance, one.instance.clock
+    assert clock is not None and not instance.lacks
+    instance.tell(Wish(clock, "drums-2"), None, BAR)
+    early = one.last.epoch
+    assert instance.lacks and instance.source(early) is None and instance.source(1) is not None
+    source = Source(Fraction(0), Fraction(1000), np.ones((1000, 2), np.float32))
+    instance.supply(source)
+    assert not instance.lacks and instance.source(early) is source
+
+
+def test_what_is_replaced_before_its_sound_is_there_is_silent_for_one_that_went_over_meanwhile() -> None:
+    """By a jump, say. It waits for it: nobody is to wait for what never comes."""
+    one = Told()
+    one.hear(at(0))
+    one.play("drums-1")
+    one.hear(at(1000, epoch=1))
+    assert one.instance.clock is not None
+    one.instance.tell(Wish(one.instance.clock, "drums-2"), None, BAR)
+    early = one.last.epoch
+    one.hear(at(50_000, epoch=early))
+    one.play("drums-3")
+    source = one.instance.source(early)
+    assert source is not None and not source.frames(0, 5000).any()
+
+
 def test_the_track_is_one_of_four() -> None:
     one = Told()
     for track, role in ((1, Role.DRUMS), (4, Role.MELODY), (5, None), (16, None)):

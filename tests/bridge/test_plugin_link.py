@@ -198,7 +198,8 @@ def test_a_host_that_waits_is_answered_for_its_own_clock_only(tmp_path: Path) ->
         before = len(peer.told)
         for tempo, frame in ((200, 4 * BAR), (300, 4 * BAR), (100, 4 * BAR)):  # only the last is there to be answered
             peer.go(replace(peer.host.at_tempo(tempo), frame=frame, origin=0.0))
-        await both.live.worker.waiting.wait()
+        await both.until(lambda: both.link.status()["instances"][0]["tempo"] == 100)
+        await asyncio.wait_for(both.live.worker.waiting.wait(), HANG_SECONDS)
         both.live.worker.release()
         told = await peer.epoch(lambda told: told.clock == 4)
         assert len(peer.told) == before + 1
@@ -448,6 +449,27 @@ def test_a_host_that_waits_for_sound_that_cannot_be_found_is_given_silence_until
         both.live.worker.failure = None
         told = await peer.epoch(lambda told: told.epoch == 2)
         assert (await peer.pull(told.epoch, 0, 5000)).any()
+
+    run(tmp_path, scenario)
+
+
+def test_a_host_that_waits_is_told_of_a_ramps_tempos_before_their_sound_is_there(tmp_path: Path) -> None:
+    """It plays on to the bar line meanwhile."""
+
+    async def scenario(both: Linked) -> None:
+        peer = await both.playing(1, replace(QUICK, wait=True))
+        both.live.worker.hold()
+        for step in range(1, 6):
+            peer.go(replace(peer.host, frame=1000 * step).at_tempo(400 - step))
+            told = await peer.epoch(lambda told: told.clock == peer.host.clock)
+            assert not told.at_once and peer.host.is_bar_line(told.from_frame) and told.epoch == 2 * step
+        peer.send(Pull(told.epoch, 0, 1))
+        await peer.pull(1, 0, 1024)  # which was asked for later
+        assert not [epoch for epoch, _ in peer.chunks if epoch == told.epoch]
+        both.live.worker.release()
+        await both.until(lambda: peer.send(Pull(told.epoch, 0, 1)) or (told.epoch, 0) in peer.chunks)  # it asks again
+        heard = await peer.pull(told.epoch, told.from_frame, 5000)
+        assert heard.tobytes() == laid(both.stem(Role.DRUMS, peer.host), peer.host, told.from_frame, 5000).tobytes()
 
     run(tmp_path, scenario)
 

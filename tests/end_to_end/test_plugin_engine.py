@@ -106,6 +106,27 @@ def test_a_tempo_of_a_third_of_a_bpm_is_exact_after_an_hour(engine: EngineProces
     assert_equal(heard, expected(Model(engine.project, Role.BASS, rate, tempo), blocks))
 
 
+def test_an_offline_render_through_a_ramp_of_tempos_goes_on_exactly(engine: EngineProcess) -> None:
+    """From the bar line after the ramp on; of its tempos, which are one for each block, none has to be rendered."""
+    rate, frame, quarters, tempo = 48_000, 0, 0.0, TEMPO
+    blocks = []
+    for i in range(400):
+        tempo = TEMPO + min(max(i - 20, 0), 60) / 4
+        blocks.append(Block(frame, 512, quarters, tempo))
+        frame, quarters = frame + 512, quarters + 512 * tempo / 60 / rate
+    with loaded("vst3", engine.addresses["plugin"], rate) as plugin:
+        plugin.set(Track=2, Wait_for_engine=1)
+        heard = plugin.play(blocks).samples
+        assert plugin.get("Underruns") == 0
+    last = blocks[80]
+    quarter_frames = 60 * rate / Fraction(tempo)
+    origin = Fraction(round((last.frame - Fraction(last.quarters) * quarter_frames) * 64), 64)
+    bar = round(origin + (int(last.quarters / 4) + 1) * 4 * quarter_frames)
+    assert bar < frame - 50_000
+    model = Model(engine.project, Role.BASS, rate, tempo)
+    assert_equal(heard[bar:], model.sound(np.arange(bar, frame), origin))
+
+
 @pytest.mark.parametrize(("rate", "block"), [(44_100, 64), (48_000, 512), (96_000, 4096)])
 def test_an_offline_render_equals_the_exported_stem(engine: EngineProcess, rate: int, block: int) -> None:
     with HostProcess(engine.addresses["plugin"]) as host:
