@@ -177,6 +177,17 @@ TEST(the_coming_epoch_is_asked_for_from_its_crossfade_on) {
     CHECK(*pulled_until(engine, 5, 46).begin() == 0);
 }
 
+TEST(where_a_host_stands_it_may_start_two_blocks_before) {
+    Engine engine;
+    Shared shared;
+    Status s;
+    s.clock = 1, s.frame = 100000, s.sample_rate = 48000, s.flags = kTold, s.epoch = 1, s.block = 4096;
+    shared.place.write(s);
+    Link link(shared);
+    engine.welcome();
+    CHECK(*pulled_until(engine, 1, chunk_of(100000 + 47999)).begin() == chunk_of(100000 - 8192));
+}
+
 TEST(large_blocks_and_high_rates_stay_within_the_cache) {
     Engine engine;
     Shared shared;
