@@ -44,6 +44,19 @@ def test_it_sounds_without_notes_so_hosts_must_not_put_it_to_sleep() -> None:
         assert plugin.tail_seconds() == math.inf
 
 
+def test_parameters_that_come_without_frames_count() -> None:
+    """As from a host that stands."""
+    with scripted_engine() as engine, loaded("vst3", engine.address) as plugin:
+        plugin.play(song([64], RATE))
+        connection = engine.connection()
+        for track in (16, 3):
+            plugin.set(Track=track, Lock=track > 8)
+            plugin.play([Block(64, 0, 0.0, 120.0, playing=False)])
+            connection.wait_for_status(
+                "them", lambda status, track=track: (status.track, bool(status.flags & LOCK)) == (track, track > 8)
+            )
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_the_engine_hears_what_the_host_and_the_parameters_say(kind: str) -> None:
     with scripted_engine() as engine, loaded(kind, engine.address, 44_100) as plugin:
