@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cmath>
 #include <memory>
-#include <memory>
 
 #include "DistrhoPlugin.hpp"
 #include "DistrhoPluginUtils.hpp"

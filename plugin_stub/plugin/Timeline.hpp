@@ -63,13 +63,23 @@ private:
         else t.frame = std::llround(t.quarters * t.frames_per_quarter());
     }
 
+    // What a 32-bit float stands for: thousandths of a bpm if it may, otherwise the fraction with the least denominator.
+    static double plain_tempo(double told) {
+        const auto near = [&](double tempo) { return std::abs(tempo - told) <= told / (1 << 24); };
+        const double thousandths = std::round(told * 1000) / 1000;
+        if (near(thousandths)) return thousandths;
+        for (double parts = 3; parts < 1000; ++parts)
+            if (const double tempo = std::round(told * parts) / parts; near(tempo)) return tempo;
+        return told;
+    }
+
     // A tempo as float, of quarter notes in most hosts, of the meter's beats by the specification. Places are whole ticks,
     // of a beat by the specification, of a quarter note in Ardour (in 7/8 a beat is over at its half): what fits the
     // frames is right. Some hosts tell only what changes; DPF counts on between, with bars that are off by one at times.
     // So: where it fits within a tick, the time goes on from the last block, or from the song's start; after a change of
     // tempo, from a beat in the last block. Some tell no place at all (JUCE's): it stays 0, and the frames count.
     template <class Bbt> void lv2(HostTime& t, const Bbt& b, double beat) {
-        const double told = std::round(t.tempo * 1000) / 1000, unit = 4.0 / t.denominator, bar = t.numerator * unit;
+        const double told = plain_tempo(t.tempo), unit = 4.0 / t.denominator, bar = t.numerator * unit;
         const double whole = std::floor(beat + 1e-6), bars = (b.bar - 1) * bar;
         const struct { double quarters, tempo; } ways[] = {
             {bars + beat * unit, told},

@@ -140,6 +140,16 @@ TEST(lv2_positions_in_ticks_are_one_clock) {
     }
 }
 
+TEST(lv2_tempos_are_what_their_float_stands_for) {
+    for (const double tempo : {97.3, 113.507, 120.0, 292.0 / 3, 1000.0 / 7, 123.0 + 5.0 / 11}) {
+        Timeline timeline(Format::kLv2);
+        HostTime t;
+        for (int64_t frame = 0; frame < 4096; frame += 512)
+            t = timeline.read(lv2(static_cast<double>(frame) * tempo / (60 * 48000.0), frame, tempo, {4, 4}), 48000, 512);
+        CHECK(near(t.tempo, tempo, 1e-12));
+    }
+}
+
 TEST(lv2_songs_that_do_not_start_at_frame_0_keep_their_bars) {
     Timeline timeline(Format::kLv2);
     for (int64_t frame = 12345; frame < 2000000; frame += 512) {
