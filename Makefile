@@ -46,6 +46,7 @@ benchmarks: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/mix_balance.py
 	$(BIN)/python tests/benchmarks/latency.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/live.py
+	PYTHONPATH=tests $(BIN)/python tests/benchmarks/plugin.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/ardour.py
 
 # These need no Python: g++ and DPF (Debian: dpf-source); for Windows, mingw-w64 (VST3 and CLAP -> bin/windows).
