@@ -10,7 +10,7 @@ help:
 	@echo "make demo        environment, install, \"$(PROMPT)\" -> stems, mix, MIDI and a picture in ./demo"
 	@echo "make test        environment, install, all tests"
 	@echo "make lint types  ruff and mypy"
-	@echo "make benchmarks  measures what docs/benchmarks.md states (half an hour; needs jackd2)"
+	@echo "make benchmarks  measures what docs/benchmarks.md states (35 minutes; needs jackd2, ardour, dpf-source)"
 	@echo "make plugin      the plugin for DAWs (VST3, CLAP, LV2) -> plugin_stub/plugin/bin; plugin-windows cross-builds it"
 	@echo "make clean       removes what these made, the environment too"
 
