@@ -10,7 +10,8 @@ import pytest
 from hosts_fakes import NamingEngine, done, settled
 from osc_peer import until
 from resonantgen.errors import AddressTaken, BadValue
-from resonantgen_bridge.hosts import Follower, HostPort
+from resonantgen_bridge.hosts import Follower
+from resonantgen_bridge.hosts.osc_host import HostPort
 from resonantgen_bridge.options import Arm
 
 

@@ -1,7 +1,7 @@
 """DAWs that are followed by OSC: their own, with nothing of ours installed in them, or that of our script in Live.
 
 `Follower` is what they share: what a DAW reports becomes commands, and only changes do, since DAWs repeat themselves.
-`HostPort` is a UDP port of its own for one DAW. All of it belongs to the engine's asyncio loop.
+`osc_host.py` has the port that a DAW's messages arrive at. All of it belongs to the engine's asyncio loop.
 """
 
 from __future__ import annotations
@@ -9,18 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
-from resonantgen.errors import AddressTaken, ResonantGenError
+from resonantgen.errors import ResonantGenError
 from resonantgen.music.notes import Role
 from resonantgen_bridge.calls import Call, Engine, Notice
 from resonantgen_bridge.lanes import Lanes, Report
 from resonantgen_bridge.options import Arm
-from resonantgen_bridge.osc_packets import Argument, Bundle, MalformedPacket, Message, encode_message, parse_packet
-from resonantgen_bridge.osc_subscribers import Address
+from resonantgen_bridge.osc_packets import Argument
 from resonantgen_bridge.parsing import parse_call
 
 MAX_DAW_TRACKS = 999
@@ -234,63 +232,3 @@ class Follower:
             return parse_call(command, arguments) if needed() else None
 
         self._lanes.send(lane, make, latest=True, refused=refused)
-
-
-class HostPort(asyncio.DatagramProtocol):
-    """A UDP port where one DAW's messages arrive, and from which it is sent some. A bundle's time is not waited for."""
-
-    def __init__(self, receive: Callable[[Message, float], object]) -> None:
-        self._receive = receive
-        self._transport: asyncio.DatagramTransport | None = None
-
-    async def open(self, address: Address) -> None:
-        """Listen there; port 0 takes a free one. Raises AddressTaken."""
-        loop = asyncio.get_running_loop()
-        try:
-            await loop.create_datagram_endpoint(lambda: self, local_addr=address)
-        except OSError as error:
-            raise AddressTaken(
-                f"The DAW's OSC cannot be received on {address[0]}:{address[1]} ({error.strerror or error}). "
-                "Stop what uses it."
-            ) from error
-
-    async def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
-            self._transport = None
-            await asyncio.sleep(0)  # the socket is closed in the loop's next round
-
-    @property
-    def address(self) -> Address:
-        assert self._transport is not None, "not open"
-        host, port = self._transport.get_extra_info("sockname")[:2]
-        return str(host), int(port)
-
-    def send(self, to: Address, address: str, types: str = "", values: tuple[int | float | str, ...] = ()) -> None:
-        """Send a message to an address in numbers (a name would be looked up, which waits).
-
-        What a full socket does not take is dropped.
-        """
-        if self._transport is not None and not self._transport.get_write_buffer_size():  # type: ignore[attr-defined]
-            self._transport.sendto(encode_message(address, types, values), to)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.DatagramTransport, transport)
-
-    def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
-        try:
-            packet = parse_packet(data)
-        except MalformedPacket as error:
-            _log.debug("%s: %s", addr, error)
-            return
-        self._pass_on(packet, time.monotonic())
-
-    def error_received(self, exc: Exception) -> None:
-        """The DAW does not listen, or not yet."""
-
-    def _pass_on(self, packet: Message | Bundle, at_seconds: float) -> None:
-        if isinstance(packet, Message):
-            self._receive(packet, at_seconds)
-            return
-        for element in packet.elements:
-            self._pass_on(element, at_seconds)

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 from resonantgen_bridge.addresses import LOOPBACK
 from resonantgen_bridge.calls import Engine
-from resonantgen_bridge.hosts import MAX_DAW_TRACKS, Follower, HostPort, number_of
+from resonantgen_bridge.hosts import MAX_DAW_TRACKS, number_of
+from resonantgen_bridge.hosts.osc_host import OscHost
 from resonantgen_bridge.options import Arm
 from resonantgen_bridge.osc_packets import Argument, Message
 from resonantgen_bridge.osc_subscribers import Address
@@ -29,7 +29,7 @@ _RENEW_POLLS = 15
 _SONG = ("tempo", "is_playing", "current_song_time")
 
 
-class AbletonHost:
+class AbletonHost(OscHost):
     """Follows Live."""
 
     def __init__(
@@ -41,38 +41,18 @@ class AbletonHost:
         arm: Arm = Arm.LOCK,
         poll_seconds: float = POLL_SECONDS,
     ) -> None:
+        super().__init__(engine, "live", listen, arm)
         self._live = live
-        self._listen = listen
         self._poll_seconds = poll_seconds
-        self._follower = Follower(engine, "live", arm)
-        self._port = HostPort(self.received)
-        self._timer: asyncio.TimerHandle | None = None
         self._unanswered = 0
         self._polls = 0
-        self._connected = False
         self._tracks: list[tuple[str, bool]] | None = None  # name, whether it can be armed
         self._confirming: set[int] = set()
 
     async def start(self) -> None:
         """Listen, and ask for Live until it answers. Raises AddressTaken."""
-        await self._port.open(self._listen)
-        self._follower.start()
+        await super().start()
         self._poll()
-
-    async def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        await self._follower.close()
-        await self._port.close()
-
-    @property
-    def address(self) -> Address:
-        """Where it listens."""
-        return self._port.address
-
-    def status(self) -> dict[str, Any]:
-        return {"host": "live", "connected": self._connected, "tracks": dict(self._follower.names)}
 
     # -- asking -------------------------------------------------------------------------------------------------------
 

@@ -22,14 +22,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
-from typing import Any
 
 from resonantgen.errors import BadValue
 from resonantgen.music.time import Meter
 from resonantgen_bridge.addresses import LOOPBACK
 from resonantgen_bridge.calls import Engine, Notice
-from resonantgen_bridge.hosts import MAX_DAW_TRACKS, Follower, HostPort, number_of
+from resonantgen_bridge.hosts import MAX_DAW_TRACKS, number_of
+from resonantgen_bridge.hosts.osc_host import OscHost
 from resonantgen_bridge.options import Arm
 from resonantgen_bridge.osc_packets import Message
 from resonantgen_bridge.osc_subscribers import Address
@@ -47,7 +46,7 @@ _BBT = re.compile(r"([0-9]{1,6})\|([0-9]{1,3})\|([0-9]{1,4})")
 _TICKS_PER_QUARTER = 1920
 
 
-class ArdourHost:
+class ArdourHost(OscHost):
     """Follows Ardour.
 
     `arm_back`: a lock made elsewhere arms the track in Ardour, and freeing it disarms; off, because arming changes what
@@ -64,48 +63,25 @@ class ArdourHost:
         arm_back: bool = False,
         poll_seconds: float = POLL_SECONDS,
     ) -> None:
-        self._engine = engine
+        super().__init__(engine, "ardour", listen, arm)
         self._ardour = ardour
-        self._listen = listen
         self._arm_back = arm_back and arm is Arm.LOCK
         self._poll_seconds = poll_seconds
-        self._follower = Follower(engine, "ardour", arm)
-        self._port = HostPort(self.received)
-        self._timer: asyncio.TimerHandle | None = None
         self._moving: asyncio.TimerHandle | None = None  # runs while tracks are told anew
         self._silent_polls = 0
         self._polls = 0
-        self._connected = False
         self._dropped = False  # by Ardour, as another surface came; until it answers again
         self._names: dict[int, str] = {}  # of the strips that have been told anew, and are not concluded from yet
         self._armed: dict[int, bool] = {}
-        self._unsubscribe: Callable[[], None] | None = None
 
     async def start(self) -> None:
         """Listen, and ask for Ardour until it answers. Raises AddressTaken."""
-        await self._port.open(self._listen)
-        self._follower.start()
-        self._unsubscribe = self._engine.subscribe(self._noticed)
+        await super().start()
         self._poll()
 
     async def close(self) -> None:
-        if self._unsubscribe is not None:
-            self._unsubscribe()
-            self._unsubscribe = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         self._stand_still()
-        await self._follower.close()
-        await self._port.close()
-
-    @property
-    def address(self) -> Address:
-        """Where it listens."""
-        return self._port.address
-
-    def status(self) -> dict[str, Any]:
-        return {"host": "ardour", "connected": self._connected, "tracks": dict(self._follower.names)}
+        await super().close()
 
     # -- asking -------------------------------------------------------------------------------------------------------
 
@@ -210,7 +186,7 @@ class ArdourHost:
         beats = (int(found[1]) - 1) * meter.numerator + int(found[2]) - 1
         self._follower.position(beats * 4 / meter.denominator + int(found[3]) / _TICKS_PER_QUARTER, at_seconds)
 
-    def _noticed(self, notice: Notice) -> None:
+    def noticed(self, notice: Notice) -> None:
         if self._arm_back and notice.event == "changed":
             for track, armed in self._follower.to_be_armed(notice.fields["state"]):
                 self._port.send(self._ardour, "/strip/recenable", "ii", (track, int(armed)))

@@ -40,7 +40,8 @@ from resonantgen.errors import EngineError, ResonantGenError
 from resonantgen.music.theory import Key, Mode
 from resonantgen_bridge.addresses import LOOPBACK
 from resonantgen_bridge.calls import Engine, Notice
-from resonantgen_bridge.hosts import MAX_DAW_TRACKS, Follower, HostPort, number_of
+from resonantgen_bridge.hosts import MAX_DAW_TRACKS, Follower, number_of
+from resonantgen_bridge.hosts.osc_host import HostPort
 from resonantgen_bridge.options import Arm
 from resonantgen_bridge.osc_packets import Argument, Message
 

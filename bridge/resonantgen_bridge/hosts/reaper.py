@@ -16,14 +16,13 @@ them that are used, for 64. /samples is not used: REAPER does not say at which r
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
 
 from resonantgen.errors import BadValue
 from resonantgen.music.time import Meter
 from resonantgen_bridge.addresses import LOOPBACK
 from resonantgen_bridge.calls import Engine, Notice
-from resonantgen_bridge.hosts import Follower, HostPort, number_of
+from resonantgen_bridge.hosts import number_of
+from resonantgen_bridge.hosts.osc_host import OscHost
 from resonantgen_bridge.options import Arm
 from resonantgen_bridge.osc_packets import Message
 from resonantgen_bridge.osc_subscribers import Address
@@ -36,7 +35,7 @@ _TRACK = re.compile(r"/track/([0-9]{1,3})/(recarm|name)")
 _BEAT = re.compile(r"([0-9]{1,6})\.([0-9]{1,3})\.([0-9]{1,3})")
 
 
-class ReaperHost:
+class ReaperHost(OscHost):
     """Follows REAPER. Also takes what REAPER sends to another port of ours (`received`).
 
     `arm_back`: a lock made elsewhere arms the track in REAPER, and freeing it disarms; off, because arming changes what
@@ -52,45 +51,23 @@ class ReaperHost:
         arm: Arm = Arm.LOCK,
         arm_back: bool = False,
     ) -> None:
-        self._engine = engine
-        self._listen = listen
+        super().__init__(engine, "reaper", listen, arm)
         self._reaper = reaper
         self._arm_back = arm_back and reaper is not None and arm is Arm.LOCK
-        self._follower = Follower(engine, "reaper", arm)
-        self._port = HostPort(self.received)
-        self._heard = False
         self._times_alone = 0  # that came without beats; -1: beats come
-        self._unsubscribe: Callable[[], None] | None = None
 
     async def start(self) -> None:
         """Listen, and ask REAPER for everything if its port is known. Raises AddressTaken."""
-        await self._port.open(self._listen)
-        self._follower.start()
-        self._unsubscribe = self._engine.subscribe(self._noticed)
+        await super().start()
         if self._reaper is not None:
             self._port.send(self._reaper, "/action", "i", (_REFRESH_ALL_SURFACES,))
-
-    async def close(self) -> None:
-        if self._unsubscribe is not None:
-            self._unsubscribe()
-            self._unsubscribe = None
-        await self._follower.close()
-        await self._port.close()
-
-    @property
-    def address(self) -> Address:
-        """Where it listens."""
-        return self._port.address
-
-    def status(self) -> dict[str, Any]:
-        return {"host": "reaper", "connected": self._heard, "tracks": dict(self._follower.names)}
 
     def received(self, message: Message, at_seconds: float) -> bool:
         """What REAPER sends, from any port: all but our own, our scripts' and Live's addresses are taken for its."""
         address = message.address
         if address.startswith((f"{OSC_ROOT}/", "/daw/", "/live/")):
             return False
-        self._heard = True
+        self._connected = True
         if not message.arguments:
             return True
         value = message.arguments[0]
@@ -132,7 +109,7 @@ class ReaperHost:
         beats = (bar - 1) * meter.numerator + beat - 1 + hundredths / 100
         self._follower.position(beats * 4 / meter.denominator, at_seconds)
 
-    def _noticed(self, notice: Notice) -> None:
+    def noticed(self, notice: Notice) -> None:
         if self._arm_back and notice.event == "changed" and self._reaper is not None:
             for track, armed in self._follower.to_be_armed(notice.fields["state"]):
                 self._port.send(self._reaper, f"/track/{track}/recarm", "f", (float(armed),))
