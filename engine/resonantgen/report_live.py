@@ -94,6 +94,8 @@ def engine_status(report: Reporter, document: Mapping[str, Any], state: Mapping[
         place = values.get("port", addresses.get(driver))
         there = "connected" if values.get("connected") else "not there"  # of what has no address of its own
         report.line(driver, place or there, _driver(values, bool(place)))
+        for instance in values.get("instances", ()):
+            report.line("", f"track {instance['track']}", _instance(instance))
     report.plain()
     for role in Role:
         take = state.get(f"track/{role.value}/take")
@@ -115,6 +117,17 @@ def _driver(values: Mapping[str, Any], has_place: bool) -> str:
     if values.get("clock_bpm"):
         words.append(f"clock {values['clock_bpm']:g} bpm")
     return " · ".join(words)
+
+
+def _instance(values: Mapping[str, Any]) -> str:
+    """One plugin in a DAW."""
+    words = [values["plays"] or "no such track", f"{values['sample_rate']} Hz"]
+    if values["tempo"] is None:
+        words.append("its host tells no tempo and position")
+    else:
+        words += [f"{values['tempo']:g} bpm", values["meter"], "playing" if values["playing"] else "stopped"]
+    words += [word for word, on in (("lock", values["locks"]), ("waits for the engine", values["waits"])) if on]
+    return " · ".join([*words, f"underruns {values['underruns']}"])
 
 
 def _counted(telemetry: Mapping[str, Any]) -> list[str]:

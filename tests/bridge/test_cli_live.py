@@ -319,6 +319,12 @@ def test_midi_list_has_the_mapping(run: Run, monkeypatch: pytest.MonkeyPatch, tm
     assert json.loads(run("midi", "list", "--json")[1])["learned"] == []
 
 
+PLUGINS = [
+    {"track": 1, "plays": "drums", "sample_rate": 44100, "tempo": 97.5, "meter": "7/8", "playing": True, "locks": True}
+    | {"waits": True, "epoch": 2, "underruns": 3},
+    {"track": 9, "plays": None, "sample_rate": 48000, "tempo": None, "meter": None, "playing": False, "locks": False}
+    | {"waits": False, "epoch": 0, "underruns": 0},
+]
 STATUS: dict[str, Any] = {
     "version": "0.1.0",
     "pid": 4242,
@@ -334,7 +340,7 @@ STATUS: dict[str, Any] = {
         "osc": {"subscribers": 2, "received": 90, "malformed": 0, "dropped": 0, "waiting": 0},
         "midi in": {"port": "", "clock_bpm": 97.5},
         "live script": {"host": "live", "connected": True, "version": "12.1.0", "tracks": {}},
-        "plugin": {"instances": [{}, {}], "silent_here": ["drums", "bass"], "dropped": 0},
+        "plugin": {"instances": PLUGINS, "silent_here": ["drums", "bass"], "dropped": 0},
     },
     "transport": {"playing": True, "bar": 3, "sample_rate": 48000, "render_ahead_ms": 59.8},
     "audio": {
@@ -369,6 +375,8 @@ def test_status_of_an_engine(served: ServedEngine, run: Run) -> None:
     assert re.search(r"osc +127.0.0.1:9010   subscribers 2\n", out)
     assert re.search(r"midi in +not there   clock 97.5 bpm\n", out)
     assert re.search(r"plugin +127.0.0.1:5590   instances 2 · heard in the DAW, and not here: drums, bass\n", out)
+    assert "track 1   drums · 44100 Hz · 97.5 bpm · 7/8 · playing · lock · waits for the engine · underruns 3\n" in out
+    assert "track 9   no such track · 48000 Hz · its host tells no tempo and position · underruns 0\n" in out
     assert re.search(r"live script +connected   version 12.1.0\n", out)
     idle = {**STATUS, "generation": {**STATUS["generation"], "orders": 0}}
     served.run(lambda: served.fake.answers.update(status={"status": idle}))
