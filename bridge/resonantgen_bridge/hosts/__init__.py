@@ -140,13 +140,17 @@ class Follower:
         """The DAW's tracks that stand for ours."""
         return [track for track in sorted({*self.names, *self.armed}) if self._engine.role_of_daw_track(track) == role]
 
-    def to_be_armed(self, state: Mapping[str, Any]) -> Iterator[tuple[int, bool]]:
-        """The DAW's tracks that are to be armed or disarmed, since these locks have changed."""
+    def to_be_armed(
+        self, state: Mapping[str, Any], can_be: Callable[[int], bool] = lambda track: True
+    ) -> Iterator[tuple[int, bool]]:
+        """The DAW's tracks that are to be armed or disarmed, since these locks have changed: the first that `can_be` of
+        a locked track's own, if none is; all of a free one's.
+        """
         for role in Role:
             locked = state.get(f"track/{role.value}/lock")
             if locked is None:
                 continue
-            tracks = self.tracks_of(role.value)
+            tracks = [track for track in self.tracks_of(role.value) if can_be(track)]
             armed = [track for track in tracks if self.armed.get(track)]
             for track in armed if not locked else tracks[:1] if not armed else ():
                 yield track, bool(locked)

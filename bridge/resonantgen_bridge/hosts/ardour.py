@@ -23,8 +23,6 @@ from __future__ import annotations
 import asyncio
 import re
 
-from resonantgen.errors import BadValue
-from resonantgen.music.time import Meter
 from resonantgen_bridge.addresses import LOOPBACK
 from resonantgen_bridge.calls import Engine, Notice
 from resonantgen_bridge.hosts import MAX_DAW_TRACKS, number_of
@@ -179,12 +177,9 @@ class ArdourHost(OscHost):
         found = _BBT.fullmatch(text.strip())
         if found is None:
             return
-        try:
-            meter = Meter.parse(str(self._engine.state["meter"]))
-        except BadValue:
-            return
-        beats = (int(found[1]) - 1) * meter.numerator + int(found[2]) - 1
-        self._follower.position(beats * 4 / meter.denominator + int(found[3]) / _TICKS_PER_QUARTER, at_seconds)
+        quarters = self._quarters_at(int(found[1]), int(found[2]) - 1)
+        if quarters is not None:
+            self._follower.position(quarters + int(found[3]) / _TICKS_PER_QUARTER, at_seconds)
 
     def noticed(self, notice: Notice) -> None:
         if self._arm_back and notice.event == "changed":

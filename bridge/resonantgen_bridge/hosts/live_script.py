@@ -116,7 +116,7 @@ class LiveScriptHost:
         self._tracks: dict[int, tuple[str, bool, bool]] = {}  # name, can be armed, is armed: as they come
         self._tempo, self._play = _Shared(), _Shared()
         self._bars = 0
-        self._relocked: set[str] = set()
+        self._relocked: set[str] = set()  # keys of locks that have changed
         self._arming: asyncio.TimerHandle | None = None
         self._unsubscribe: Callable[[], None] | None = None
 
@@ -261,18 +261,14 @@ class LiveScriptHost:
             self._lock_moved(state)
 
     def _lock_moved(self, keys: Iterable[str]) -> None:
-        parts = [key.split("/") for key in keys]
-        self._relocked |= {part[1] for part in parts if len(part) == 3 and part[0] == "track" and part[2] == "lock"}
+        self._relocked |= {key for key in keys if key.endswith("/lock")}
         if self._relocked and self._arming is None:
             self._arming = asyncio.get_running_loop().call_later(_ARM_SETTLES_SECONDS, self._arm_as_locked)
 
     def _arm_as_locked(self) -> None:
-        """Arm the first of a locked track's own, if none is armed; disarm all of a free one's."""
         self._arming = None
-        roles, self._relocked = sorted(self._relocked), set()
-        for role in roles:
-            locked = bool(self._engine.state.get(f"track/{role}/lock"))
-            can_be = [n for n in self._follower.tracks_of(role) if n in self._tracks and self._tracks[n][1]]
-            armed = [number for number in can_be if self._follower.armed.get(number)]
-            for number in armed if not locked else can_be[:1] if not armed else ():
-                self._send("/daw/arm", "ii", number, int(locked))
+        state, self._relocked = {key: self._engine.state[key] for key in self._relocked}, set()
+        for track, armed in self._follower.to_be_armed(
+            state, lambda track: track in self._tracks and self._tracks[track][1]
+        ):
+            self._send("/daw/arm", "ii", track, int(armed))

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
-from resonantgen.errors import AddressTaken
+from resonantgen.errors import AddressTaken, BadValue
+from resonantgen.music.time import Meter
 from resonantgen_bridge.calls import Engine, Notice
 from resonantgen_bridge.hosts import Follower
 from resonantgen_bridge.options import Arm
@@ -61,6 +62,14 @@ class OscHost:
 
     def noticed(self, notice: Notice) -> None:
         """What the engine tells."""
+
+    def _quarters_at(self, bar: int, beats: float) -> float | None:
+        """The song position so many beats (from 0) into a bar (from 1), in the session's meter; None: it has none."""
+        try:
+            meter = Meter.parse(str(self._engine.state["meter"]))
+        except BadValue:
+            return None
+        return ((bar - 1) * meter.numerator + beats) * 4 / meter.denominator
 
 
 class HostPort(asyncio.DatagramProtocol):

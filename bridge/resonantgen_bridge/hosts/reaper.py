@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import re
 
-from resonantgen.errors import BadValue
-from resonantgen.music.time import Meter
 from resonantgen_bridge.addresses import LOOPBACK
 from resonantgen_bridge.calls import Engine, Notice
 from resonantgen_bridge.hosts import number_of
@@ -100,14 +98,10 @@ class ReaperHost(OscHost):
         found = _BEAT.fullmatch(text.strip())
         if found is None:
             return
-        try:
-            meter = Meter.parse(str(self._engine.state["meter"]))
-        except BadValue:
-            return
-        self._times_alone = -1
-        bar, beat, hundredths = int(found[1]), int(found[2]), int(found[3])
-        beats = (bar - 1) * meter.numerator + beat - 1 + hundredths / 100
-        self._follower.position(beats * 4 / meter.denominator, at_seconds)
+        quarters = self._quarters_at(int(found[1]), int(found[2]) - 1 + int(found[3]) / 100)
+        if quarters is not None:
+            self._times_alone = -1
+            self._follower.position(quarters, at_seconds)
 
     def noticed(self, notice: Notice) -> None:
         if self._arm_back and notice.event == "changed" and self._reaper is not None:
