@@ -10,6 +10,7 @@ backend:set_driver("Normal Speed")
 backend:set_device_name("Silence")
 backend:set_sample_rate(rate)
 backend:set_buffer_size(1024)
+ARDOUR.config():set_output_auto_connect(0) -- a thread would do it, perhaps after what is connected below
 local session = assert(create_session(folder, name, rate), "no session")
 
 -- A parameter of the plugin, by its name. Ardour counts inputs only.
@@ -49,7 +50,7 @@ for track_name in tracks:gmatch("[^,]+") do
   set(plugin, "Wait for engine", wait)
 end
 
--- The master bus last: new tracks would be connected to all of its channels.
+-- The master bus, with two channels for each track.
 local master = session:master_out()
 master:set_strict_io(false)
 master:panner_shell():set_bypassed(true)
@@ -59,7 +60,6 @@ for number, track in ipairs(made) do
     if number > 1 then
       master:input():add_port("", nil, audio) -- an output follows
     end
-    track:output():audio(side):disconnect_all()
     track:output():audio(side):connect(master:input():audio(2 * (number - 1) + side):name())
   end
 end
