@@ -6,6 +6,12 @@
     ├── PresetError             a preset file that is not valid (carries file and line)
     ├── TrackLocked             the request would change a locked track
     ├── NothingToUndo           there is no earlier (or later) state
+    ├── AudioError              a sound file that cannot be read, or does not fit what it is given to
+    ├── ModelError              a neural model
+    │   ├── ModelNotFound       it is not on this machine, or no such model is known
+    │   ├── ModelDamaged        its files are not what they should be
+    │   ├── ModelUnusable       what it needs is not installed, or the device does not exist
+    │   └── DownloadFailed      it could not be fetched
     ├── EngineError             a running engine, or its absence
     │   ├── UnknownCommand      no such command, or fields that it does not have
     │   ├── EngineNotRunning    nobody answers there
@@ -60,6 +66,30 @@ class TrackLocked(ResonantGenError):
 
 class NothingToUndo(ResonantGenError):
     """There is no earlier (undo) or later (redo) state."""
+
+
+class AudioError(ResonantGenError, ValueError):
+    """A sound file that cannot be read, or whose rate or channels do not fit what it is given to."""
+
+
+class ModelError(ResonantGenError):
+    """A neural model."""
+
+
+class ModelNotFound(ModelError):
+    """It is not on this machine, or no such model is known."""
+
+
+class ModelDamaged(ModelError):
+    """Its files are truncated, corrupt, of another layout, or hold weights that are no numbers."""
+
+
+class ModelUnusable(ModelError):
+    """A package that it needs is not installed, or there is no such device."""
+
+
+class DownloadFailed(ModelError):
+    """It could not be fetched; what has come is kept, and the next try goes on from there."""
 
 
 class EngineError(ResonantGenError):
