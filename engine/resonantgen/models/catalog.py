@@ -58,11 +58,8 @@ def model_info(name: str) -> ModelInfo:
     if name in known:
         return known[name]
     near = get_close_matches(name.lower().replace("_", "-"), known, n=3, cutoff=0.5)
-    hint = (
-        f"Did you mean {', '.join(near[:-1])}{' or ' if near[1:] else ''}{near[-1]}?"
-        if near
-        else f"Known: {', '.join(known)}."
-    )
+    or_last = " or ".join(filter(None, [", ".join(near[:-1]), *near[-1:]]))
+    hint = f"Did you mean {or_last}?" if near else f"Known: {', '.join(known)}."
     raise BadValue(f"{quoted(name)} is no model. {hint}")
 
 
