@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from resonantgen.lm import kernels
 from resonantgen.lm.config import LMConfig
 
 NEVER = 1 << 40  # a position that no query reaches
@@ -120,7 +121,11 @@ class View(Protocol):
 
 
 class Step:
-    """One column for all rows of a state. On the device alone: nothing waits, and no shape depends on a value."""
+    """One column for all rows of a state. On the device alone: nothing waits, and no shape depends on a value.
+
+    On a CPU in float32 attention is a kernel's, and what a row gets is the same to the bit whatever is beside it;
+    elsewhere, and where it is being compiled, torch's with masks over all slots.
+    """
 
     def __init__(self, state: State) -> None:
         """The state's positions move on."""
@@ -130,17 +135,31 @@ class Step:
         state.positions.add_(1)
         self.positions = position.unsqueeze(-1)
         self.slot = state.prefixes + (position - state.prefixes) % state.ring
-        self.mask = _before(torch.minimum(position + 1, state.prefixes + state.ring), state.slots)
-        if state.cross_memory:
-            self.cross_mask = _before(state.cross_lengths, state.cross_memory[0].shape[3])
+        self.lengths = torch.minimum(position + 1, state.prefixes + state.ring)
+        memory = state.memory[0]
+        self.kernel = memory.is_cpu and memory.dtype == torch.float32 and not torch.compiler.is_compiling()
+        if self.kernel:
+            self.first = torch.zeros_like(position)
+        else:
+            self.mask = _before(self.lengths, state.slots)
+            if state.cross_memory:
+                self.cross_mask = _before(state.cross_lengths, state.cross_memory[0].shape[3])
 
     def attend(self, layer: int, query_key_value: Tensor) -> Tensor:
         memory = self.state.memory[layer]
         memory[:, self.rows, :, self.slot] = query_key_value[:, 0, 1:]
+        if self.kernel:
+            return self._run_kernel(query_key_value[:, 0, 0], memory, self.lengths)
         return _attend(query_key_value[:, :, 0], memory, self.mask)
 
     def attend_cross(self, layer: int, query: Tensor) -> Tensor:
-        return _attend(query, self.state.cross_memory[layer], self.cross_mask)
+        memory = self.state.cross_memory[layer]
+        if self.kernel:
+            return self._run_kernel(query[:, 0], memory, self.state.cross_lengths)
+        return _attend(query, memory, self.cross_mask)
+
+    def _run_kernel(self, query: Tensor, memory: Tensor, lengths: Tensor) -> Tensor:
+        return kernels.attend(query, memory[0], memory[1], self.first, lengths, self.rows).unsqueeze(1)
 
 
 class Chunk:
