@@ -342,38 +342,45 @@ def _linear(job: int, piece: int, int8: bool) -> None:
 @kernel
 def _attend(job: int, piece: int) -> None:
     """One head of one row: see `attend`."""
-    q, keys, values, rows, starts, ends, out = (
+    q, memory, lengths, slots, out = (
         _integer_at(job + 16),
         _integer_at(job + 24),
         _integer_at(job + 32),
         _integer_at(job + 40),
         _integer_at(job + 48),
+    )
+    heads, size, values, row_stride, head_stride, q_stride, new = (
         _integer_at(job + 56),
         _integer_at(job + 64),
+        _integer_at(job + 72),
+        _integer_at(job + 80),
+        _integer_at(job + 88),
+        _integer_at(job + 96),
+        _integer_at(job + 104),
     )
-    heads, capacity, size = _integer_at(job + 72), _integer_at(job + 80), _integer_at(job + 88)
     row, head = piece // heads, piece % heads
-    start, end = _integer_at(starts + 8 * row), _integer_at(ends + 8 * row)
-    count = end - start
-    q_at, out_at = q + 4 * piece * size, out + 4 * piece * size
+    q_at, out_at = q + 4 * (row * q_stride + head * size), out + 4 * piece * size
+    keys_at = memory + 4 * (row * row_stride + head * head_stride)
+    values_at = keys_at + 4 * values
+    if slots != 0:
+        to = 4 * size * _integer_at(slots + 8 * row)
+        for d in range(size):
+            _put_float(keys_at + to + 4 * d, _float_at(q_at + 4 * (new + d)))
+            _put_float(values_at + to + 4 * d, _float_at(q_at + 4 * (2 * new + d)))
     for d in range(size):
         _put_float(out_at + 4 * d, np.float32(0.0))
-    if count <= 0:
+    length = _integer_at(lengths + 8 * row)
+    if length <= 0:
         return
-    at = 4 * (_integer_at(rows + 8 * row) * heads + head) * capacity * size
-    slot = start % capacity
-    first = min(count, capacity - slot)  # positions up to the end of the ring; the others stand at its beginning
-    scores = np.empty((count + LANES - 1) // LANES * LANES, np.float32)
-    scores[count:] = -np.inf
-    to = scores.ctypes.data
-    _product_f32(q_at, 1, size, keys + at + 4 * slot * size, first, to, 0)
-    _product_f32(q_at, 1, size, keys + at, count - first, to + 4 * first, 0)
+    scores = np.empty((length + LANES - 1) // LANES * LANES, np.float32)
+    at = scores.ctypes.data
+    _product_f32(q_at, 1, size, keys_at, length, at, 0)
     scale = np.float32(1.0 / np.sqrt(size))
-    for c in range(count):
-        scores[c] *= scale
-    total = _exponentials(to, len(scores), _maximum(to, len(scores)))
-    _weigh(to, first, values + at + 4 * slot * size, size, out_at)
-    _weigh(to + 4 * first, count - first, values + at, size, out_at)
+    for position in range(length):
+        scores[position] *= scale
+    scores[length:] = -np.inf
+    total = _exponentials(at, len(scores), _maximum(at, len(scores)))
+    _weigh(at, length, values_at, size, out_at)
     share = np.float32(1.0) / total
     for d in range(size):
         _put_float(out_at + 4 * d, _float_at(out_at + 4 * d) * share)
@@ -516,19 +523,34 @@ def linear_int8(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None = 
     return _linear_launch(_LINEAR_INT8, x, weight, scale.data_ptr(), bias)
 
 
-def attend(q: Tensor, keys: Tensor, values: Tensor, starts: Tensor, ends: Tensor, rows: Tensor | None = None) -> Tensor:
-    """Attention of one query in each row: softmax(q k' / sqrt(D)) v.
+def attend(query: Tensor, memory: Tensor, lengths: Tensor) -> Tensor:
+    """Attention of one query in each row: softmax(q k' / sqrt(D)) v, over the first lengths[b] slots of row b.
 
-    q [B, H, D]; keys and values [R, H, C, D] are rings in which position p stands at slot p % C; row b sees positions
-    starts[b] <= p < ends[b], at most C of them, of ring rows[b] (b if not given). Seeing none gives zeros. float32, the
-    other three int64 [B]; all on the CPU, keys and values contiguous. -> [B, H, D]
+    query [B, H, D] float32; memory [2, B, H, S, D] float32, keys and values; lengths [B] int64: none gives zeros.
+    All on the CPU. -> [B, H, D]
     """
-    assert q.dtype == keys.dtype == values.dtype == torch.float32 and starts.dtype == ends.dtype == torch.int64
-    assert keys.is_contiguous() and values.is_contiguous()
-    count, heads, size = q.shape
-    q, starts, ends = q.contiguous(), starts.contiguous(), ends.contiguous()
-    rows = torch.arange(count) if rows is None else rows.contiguous()
-    out = torch.empty_like(q)
-    places = tuple(tensor.data_ptr() for tensor in (q, keys, values, rows, starts, ends, out))
-    _launch(_ATTEND, count * heads, *places, heads, keys.shape[2], size)
+    if query.stride()[1:] != (query.shape[2], 1):
+        query = query.contiguous()
+    return _attend_launch(query, memory, lengths, None, 0)
+
+
+def remember_and_attend(query_key_value: Tensor, memory: Tensor, slots: Tensor, lengths: Tensor) -> Tensor:
+    """Write the new key and value of each row to slots[b], then `attend`: query_key_value [B, 3, H, D] -> [B, H, D]."""
+    query_key_value = query_key_value.contiguous()
+    heads, size = query_key_value.shape[2:]
+    return _attend_launch(query_key_value[:, 0], memory, lengths, slots, heads * size)
+
+
+def _attend_launch(query: Tensor, memory: Tensor, lengths: Tensor, slots: Tensor | None, new: int) -> Tensor:
+    """`new`: how far the new keys lie behind the queries, and the values behind the keys."""
+    count, heads, size = query.shape
+    assert query.dtype == memory.dtype == torch.float32 and lengths.dtype == torch.int64
+    assert memory.stride()[3:] == (size, 1) and memory.shape[1] == count and memory.shape[4] == size
+    out = query.new_empty(count, heads, size)
+    lengths = lengths.contiguous()
+    slots = None if slots is None else slots.contiguous()
+    places = (query.data_ptr(), memory.data_ptr(), lengths.data_ptr(), 0 if slots is None else slots.data_ptr())
+    strides = memory.stride()
+    shape = (heads, size, strides[0], strides[1], strides[2], query.stride(0), new)
+    _launch(_ATTEND, count * heads, *places, out.data_ptr(), *shape)
     return out
