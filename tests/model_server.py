@@ -152,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Tests say themselves what they saw."""
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class asks for this name
+    def do_GET(self) -> None:
         self.models.note(Asked(self.path, self.headers["Range"], self.headers["If-Range"]))
         with suppress(ConnectionError):  # the client has gone
             path = self.path.partition("?")[0]
@@ -250,4 +250,3 @@ class _Handler(BaseHTTPRequestHandler):
         if trouble.reset:
             # closing with nothing to linger for sends RST: what has not been read at the other end is lost
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.close()

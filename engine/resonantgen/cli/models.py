@@ -28,7 +28,8 @@ def models_group() -> None:
 @json_option
 def list_models(as_json: bool) -> None:
     """List the models that there are, and which are on this machine."""
-    from resonantgen.models import catalog, models_folder
+    from resonantgen.models import models_folder
+    from resonantgen.models.catalog import catalog
 
     rows = [_row(info) for info in catalog().values()]
     if as_json:
@@ -36,8 +37,8 @@ def list_models(as_json: bool) -> None:
         return
     report = reporter(as_json)
     for row in rows:
-        mark = {"installed": "on this machine", "damaged": "damaged", "absent": ""}[row["state"]]
-        report.plain(f"  {row['name']:<24}{row['size']:>8}  {row['licence']['name']:<22}{mark:<17}{row['text']}")
+        mark = {"installed": " [on this machine]", "damaged": " [damaged]", "absent": ""}[row["state"]]
+        report.plain(f"  {row['name']:<23}{row['size']:>8}  {row['licence']['name']:<22}{row['text']}{mark}")
     report.plain(f"\n  They lie in {models_folder()}. Fetch one: resonantgen models pull musicgen-small")
 
 
@@ -67,7 +68,8 @@ def pull(names: tuple[str, ...], accept_licence: bool) -> None:
 @json_option
 def verify(name: str | None, as_json: bool) -> int:
     """Read the files of one model, or of all, and compare their checksums. Exit code 1: something is wrong."""
-    from resonantgen.models import catalog, is_installed, model_info
+    from resonantgen.models import is_installed, model_info
+    from resonantgen.models.catalog import catalog
 
     if name is None:
         names = [known for known in catalog() if is_installed(known)]
@@ -190,22 +192,15 @@ class _Bar:
     """A bar with the rate and the time that is left."""
 
     def __init__(self, name: str) -> None:
+        from rich import progress
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
 
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
+        self.progress = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.DownloadColumn(),
+            progress.TransferSpeedColumn(),
+            progress.TimeRemainingColumn(),
             console=Console(stderr=True, highlight=False),
         )
         self._name = name

@@ -4,10 +4,10 @@
     found = models.installed("musicgen-small")   # ModelNotFound says how to fetch it
     found.weights                                # one path, or the shards in order
 
-Looking needs nothing but the standard library and msgspec. Fetching is in `pull.py`.
+`catalog.py` has them all. Looking needs nothing but the standard library and msgspec. Fetching is in `pull.py`.
 """
 
-from resonantgen.models.catalog import Licence, ModelInfo, catalog, model_info
+from resonantgen.models.catalog import Licence, ModelInfo, model_info
 from resonantgen.models.folder import FileRecord, Installed, installed, is_installed, models_folder
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "Installed",
     "Licence",
     "ModelInfo",
-    "catalog",
     "installed",
     "is_installed",
     "model_info",

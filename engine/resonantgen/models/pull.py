@@ -53,9 +53,12 @@ def pull(
             return store.installed(name)
         job = _Pull(info, models_folder() / name, wire or Wire(), watch)
         job.folder.mkdir(parents=True, exist_ok=True)
-        listing = list_files(info, manifest.commit if manifest else "main", job.wire)
-        _remove_other_parts(job, listing)
-        _bring(job, listing, free_bytes)
+        try:
+            listing = list_files(info, manifest.commit if manifest else "main", job.wire)
+            _remove_other_parts(job, listing)
+            _bring(job, listing, free_bytes)
+        except DownloadFailed as error:
+            raise DownloadFailed(f"{error} Go on with: {store.pull_command(name)}") from None
     return store.installed(name)
 
 

@@ -89,7 +89,8 @@ class Patience:
     def wait(self, trouble: Passing) -> None:
         """Wait for the next try. Raises DownloadFailed when there were enough."""
         if self._failures == len(self._pauses):
-            raise DownloadFailed(f"{trouble}, {self._failures + 1} times in a row.") from None
+            told = f"{trouble}, {self._failures + 1} times in a row."
+            raise DownloadFailed(told[0].upper() + told[1:]) from None
         seconds = max(self._pauses[self._failures], min(trouble.pause_seconds, LONGEST_PAUSE_SECONDS))
         self._failures += 1
         self._wire.on_wait(str(trouble), seconds)
@@ -116,9 +117,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
             check_address(newurl)
         except BadValue:
             fp.close()
-            raise DownloadFailed(
-                f"{_host(req.full_url)} sends on to {quoted(newurl, 80)}, which is not HTTPS."
-            ) from None
+            raise DownloadFailed(f"{_host(req.full_url)} sends on to {quoted(newurl, 80)}, not HTTPS.") from None
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -139,9 +138,7 @@ def _refusal(url: str, error: urllib.error.HTTPError) -> Exception:
         after = error.headers.get("Retry-After", "")
         return Passing(said, float(after) if after.isascii() and after.isdigit() else 0.0)
     if error.code in (401, 403, 404, 410):
-        return DownloadFailed(
-            f"{said} for {url}. It may have been moved or closed; RESONANTGEN_MODEL_HUB names a mirror."
-        )
+        return DownloadFailed(f"{said} for {url}. RESONANTGEN_MODEL_HUB can name a mirror.")
     return DownloadFailed(f"{said} for {url}.")
 
 
