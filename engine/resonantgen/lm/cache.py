@@ -138,28 +138,23 @@ class Step:
         self.lengths = torch.minimum(position + 1, state.prefixes + state.ring)
         memory = state.memory[0]
         self.kernel = memory.is_cpu and memory.dtype == torch.float32 and not torch.compiler.is_compiling()
-        if self.kernel:
-            self.first = torch.zeros_like(position)
-        else:
+        if not self.kernel:
             self.mask = _before(self.lengths, state.slots)
             if state.cross_memory:
                 self.cross_mask = _before(state.cross_lengths, state.cross_memory[0].shape[3])
 
     def attend(self, layer: int, query_key_value: Tensor) -> Tensor:
         memory = self.state.memory[layer]
-        memory[:, self.rows, :, self.slot] = query_key_value[:, 0, 1:]
         if self.kernel:
-            return self._run_kernel(query_key_value[:, 0, 0], memory, self.lengths)
+            return kernels.remember_and_attend(query_key_value[:, 0], memory, self.slot, self.lengths).unsqueeze(1)
+        memory[:, self.rows, :, self.slot] = query_key_value[:, 0, 1:]
         return _attend(query_key_value[:, :, 0], memory, self.mask)
 
     def attend_cross(self, layer: int, query: Tensor) -> Tensor:
         memory = self.state.cross_memory[layer]
         if self.kernel:
-            return self._run_kernel(query[:, 0], memory, self.state.cross_lengths)
+            return kernels.attend(query[:, 0], memory, self.state.cross_lengths).unsqueeze(1)
         return _attend(query, memory, self.cross_mask)
-
-    def _run_kernel(self, query: Tensor, memory: Tensor, lengths: Tensor) -> Tensor:
-        return kernels.attend(query, memory[0], memory[1], self.first, lengths, self.rows).unsqueeze(1)
 
 
 class Chunk:
