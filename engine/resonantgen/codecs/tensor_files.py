@@ -1,0 +1,72 @@
+"""Files of tensors, as they are published: safetensors, and what `torch.save` writes. Nothing in them is ever run.
+
+A `torch.save` file is a pickle, which can hold any program. torch's weights-only unpickler knows tensors and plain
+containers and refuses everything else. Which of the two kinds a file is, is read from its first bytes.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from resonantgen.errors import ModelDamaged, ModelNotFound
+
+AGAIN = "Get it again from where it is published."
+
+_CODE = re.compile(r"GLOBAL ([\w.]+)")
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
+
+
+def read_tensors(path: Path, prefix: str = "") -> Any:
+    """What is in a file: tensors by name, or whatever containers of tensors `torch.save` was given.
+
+    Of a safetensors file, only the tensors whose names begin with `prefix` are read. Raises ModelNotFound, and
+    ModelDamaged for a file that is cut off, is no such file, cannot be read, or holds what would have to be run.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except FileNotFoundError:
+        raise ModelNotFound(f"There is no file {path}.") from None
+    except OSError as error:
+        raise ModelDamaged(f"{path} cannot be read: {error.strerror or error}.") from None
+    if not start:
+        raise ModelDamaged(f"{path} is empty. {AGAIN}")
+    if start[8:] == b"{":  # after the length of the JSON text that says what is in it
+        return _read_safetensors(path, prefix)
+    if start.startswith((_ZIP, _PICKLE)):
+        return _read_pickled(path)
+    raise ModelDamaged(f"{path} holds no weights: it is neither a safetensors nor a PyTorch file. {AGAIN}")
+
+
+def _read_safetensors(path: Path, prefix: str) -> dict[str, torch.Tensor]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys() if name.startswith(prefix)}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelDamaged(f"{path} is damaged ({str(error)[:100]}). {AGAIN}") from None
+
+
+def _read_pickled(path: Path) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of old pickles: they are read, or they are not
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        code = _CODE.search(str(error))
+        if code is not None:
+            raise ModelDamaged(
+                f"{path} wants to run code ({code[1]}) when it is loaded. It was not run. Weights do not need that: "
+                "get them as safetensors."
+            ) from None
+        raise ModelDamaged(f"{path} is damaged, or holds more than weights; nothing in it was run. {AGAIN}") from None
+    except MemoryError:
+        raise
+    except Exception:  # what a damaged pickle raises can be anything
+        raise ModelDamaged(f"{path} is damaged: it is cut off, or not what was written. {AGAIN}") from None
