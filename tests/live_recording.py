@@ -22,7 +22,7 @@ from resonantgen.instruments.mix import MixStream
 from resonantgen.music.notes import Role
 from resonantgen.music.time import Meter, TempoMap, parse_tempo
 from resonantgen.realtime.preview import preview
-from resonantgen.session.produce import recipe_at
+from resonantgen.session.rendition import recipe_at
 from resonantgen.session.session import Session
 from resonantgen.session.values import Take
 from resonantgen_bridge.calls import Notice

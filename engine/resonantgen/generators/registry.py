@@ -1,35 +1,84 @@
-"""Generators by role and name. Each is imported when it is first asked for."""
+"""Generators by role and name. Each is imported when it is first asked for.
+
+Those of notes come with ResonantGen, one for each role. Those of sound play any role; each is a model of the catalogue
+and plays where that is installed.
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib import import_module
+from importlib.util import find_spec
 
-from resonantgen.errors import BadValue
+from resonantgen.errors import BadValue, ModelUnusable, quoted
+from resonantgen.generators.audio import AudioGenerator
 from resonantgen.generators.base import Generator, Request
 from resonantgen.music.notes import Role, Score
 
+PATTERN = "pattern"  # the name of those that write notes
+
 _GENERATORS = {
-    (Role.DRUMS, "pattern"): ("resonantgen.generators.drums", "DrumGenerator"),
-    (Role.BASS, "pattern"): ("resonantgen.generators.bass", "BassGenerator"),
-    (Role.HARMONY, "pattern"): ("resonantgen.generators.harmony", "HarmonyGenerator"),
-    (Role.MELODY, "pattern"): ("resonantgen.generators.melody", "MelodyGenerator"),
+    (Role.DRUMS, PATTERN): ("resonantgen.generators.drums", "DrumGenerator"),
+    (Role.BASS, PATTERN): ("resonantgen.generators.bass", "BassGenerator"),
+    (Role.HARMONY, PATTERN): ("resonantgen.generators.harmony", "HarmonyGenerator"),
+    (Role.MELODY, PATTERN): ("resonantgen.generators.melody", "MelodyGenerator"),
 }
+_PACKAGES = ("torch", "scipy", "python_stretch", "transformers")  # that MusicGen needs
+_KEPT_MODELS = 2  # in memory at a time
 
 
 def generator_names(role: Role) -> list[str]:
     """The names of a role's generators, the default first."""
-    return [name for known, name in _GENERATORS if known is role]
+    return [*(name for known, name in _GENERATORS if known is role), *audio_generator_names()]
 
 
-def get_generator(role: Role, name: str = "pattern") -> Generator:
-    """A role's generator. Raises BadValue for an unknown name."""
+def audio_generator_names() -> list[str]:
+    """The names of the generators of sound, installed or not."""
+    from resonantgen.models.catalog import catalog
+
+    return [name for name, info in catalog().items() if info.kind == "musicgen"]
+
+
+def check_generator(role: Role, name: str) -> None:
+    """Raises BadValue for an unknown name."""
+    if (role, name) not in _GENERATORS and name not in audio_generator_names():
+        known = ", ".join(generator_names(role))
+        raise BadValue(f"{quoted(name)} is no generator for {role.value}. Generators: {known}.")
+
+
+def get_generator(role: Role, name: str = PATTERN) -> Generator:
+    """A role's generator of notes. Raises BadValue for an unknown name."""
     module, class_name = _find(role, name)
     generator: Generator = getattr(import_module(module), class_name)()
     return generator
 
 
-def summarise(score: Score, request: Request, name: str = "pattern") -> str:
-    """What a generator has played, in a few words for the user. `request` is the one that made the score."""
+def require_audio_generator(name: str) -> None:
+    """Raises ModelNotFound or ModelDamaged unless its model is on this machine, ModelUnusable unless what runs it is.
+
+    Quick: nothing is loaded.
+    """
+    from resonantgen.models.folder import installed
+
+    installed(name)
+    missing = [package for package in _PACKAGES if find_spec(package) is None]
+    if missing:
+        raise ModelUnusable(
+            f"{name} cannot play without {' and '.join(missing)}. Install it with: pip install 'resonantgen[musicgen]'"
+        )
+
+
+@lru_cache(maxsize=_KEPT_MODELS)
+def get_audio_generator(name: str) -> AudioGenerator:
+    """A generator of sound; the same object again, so that its model stays in memory. Raises ModelError."""
+    from resonantgen.generators.musicgen.generator import MusicGenGenerator  # imported here: it brings torch
+
+    generator: AudioGenerator = MusicGenGenerator(name)
+    return generator
+
+
+def summarise(score: Score, request: Request, name: str = PATTERN) -> str:
+    """What a generator of notes has played, in a few words for the user. `request` is the one that made the score."""
     module, _ = _find(request.role, name)
     text: str = import_module(module).summary(score, request)
     return text
@@ -37,6 +86,6 @@ def summarise(score: Score, request: Request, name: str = "pattern") -> str:
 
 def _find(role: Role, name: str) -> tuple[str, str]:
     if (role, name) not in _GENERATORS:
-        known = ", ".join(generator_names(role))
-        raise BadValue(f'"{name[:40]}" is no generator for {role.value}. Generators: {known}.')
+        known = ", ".join(known_name for known, known_name in _GENERATORS if known is role)
+        raise BadValue(f"{quoted(name)} writes no notes for {role.value}. Those that do: {known}.")
     return _GENERATORS[role, name]

@@ -46,7 +46,8 @@ from resonantgen.realtime.messages import (
 from resonantgen.realtime.pace import Pace, Runway
 from resonantgen.realtime.previews import Previews
 from resonantgen.session.codec import pack, unpack
-from resonantgen.session.produce import make_takes, recipe_at, threads_for
+from resonantgen.session.produce import make_takes, threads_for
+from resonantgen.session.rendition import recipe_at
 from resonantgen.session.studio import Studio
 from resonantgen.session.values import Progress, Recipe, Take
 

@@ -9,6 +9,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from resonantgen.errors import (
     NotAProject,
     ProjectBusy,
@@ -18,6 +20,7 @@ from resonantgen.errors import (
     ProjectTooNew,
     StorageError,
 )
+from resonantgen.generators.registry import PATTERN
 from resonantgen.session import codec
 from resonantgen.session.files import staged_folder, storage_errors, sync_folder
 from resonantgen.session.setup import Setup
@@ -26,7 +29,7 @@ from resonantgen.session.values import Project
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 APPLICATION_ID = 0x52474E31  # "RGN1": marks the database file as ours
 DATABASE, AUDIO, LOCK, PID = "project.db", "audio", "project.lock", "writer.pid"
 STAGED_INSIDE = ".project.new-"
@@ -67,10 +70,29 @@ def _write_database(folder: Path) -> None:
 
 def upgrade(database: sqlite3.Connection) -> None:
     """Bring an older project's database to this version, within the caller's transaction."""
-    if schema_version(database) < 2:
+    before = schema_version(database)
+    if before < 2:
         database.execute(_SETUP_TABLE)
         database.execute("INSERT INTO setup VALUES (1, ?)", (codec.encode(Setup()),))
-        database.execute("PRAGMA user_version = 2")
+    if before < 3:
+        for take_id, body in database.execute("SELECT id, body FROM take").fetchall():
+            database.execute("UPDATE take SET body = ? WHERE id = ?", (upgraded_take(body), take_id))
+    database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def upgraded_take(body: str) -> str:
+    """A take as this version stores it, from version 1 or 2, which knew notes only; one of this version as it is.
+
+    What is no take is left for whoever reads it to find damaged.
+    """
+    try:
+        take = msgspec.json.decode(body)
+        take["recipe"]["part"].setdefault("generator", PATTERN)
+        take["recipe"]["part"].setdefault("words", "")
+        take.setdefault("fit", None)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return body
+    return msgspec.json.encode(take).decode()  # fields stay in their order
 
 
 def schema_version(database: sqlite3.Connection) -> int:

@@ -10,9 +10,12 @@ from dataclasses import dataclass, replace
 
 from resonantgen.errors import BadValue, ProjectError, PromptError, TrackLocked, quoted
 from resonantgen.generators.dice import Dice
+from resonantgen.generators.registry import PATTERN
 from resonantgen.music.notes import Role
 from resonantgen.prompt.intent import ATTRIBUTES, Intent, RoleIntent
 from resonantgen.session.settings import (
+    NO_GENERATORS,
+    Generators,
     Options,
     check_shared,
     edited_part,
@@ -51,6 +54,12 @@ class Job:
     staying: Mapping[Role, Take]
     removed: tuple[Role, ...] = ()
     must_differ: bool = False  # try other seeds rather than make the take again that is there
+
+    @property
+    def recordings(self) -> tuple[Take, ...]:
+        """The takes whose stored sound has to travel with the job: nobody can make it from anything else."""
+        performs = any(part.is_sound for part in self.parts.values())
+        return tuple(take for take in self.staying.values() if take.is_sound) if performs else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +107,20 @@ def parse_role(name: str) -> Role:
         raise BadValue(f'"{name[:40]}" is no track. Tracks: {", ".join(Role)}.') from None
 
 
-def generation(standing: Standing, intent: Intent, options: Options, seed: int, roles: Sequence[Role] | None) -> Job:
+def generation(
+    standing: Standing,
+    intent: Intent,
+    options: Options,
+    seed: int,
+    roles: Sequence[Role] | None,
+    generators: Generators = NO_GENERATORS,
+) -> Job:
     """A new start: every track that is not locked, or those in `roles` beside the ones that are there.
 
+    `generators` are those that tracks are to have; the others get that of notes, whatever they had before.
     Raises TrackLocked if it names a locked track or needs one to change, BadValue, PromptError.
     """
-    named = tuple(roles or ()) + intent.roles
+    named = (*(roles or ()), *intent.roles, *generators)
     _refuse_locked((*named, *intent.removed_roles), standing.locked)
     wanted = [
         r for r in Role if (not roles or r in roles) and r not in standing.locked and r not in intent.removed_roles
@@ -112,18 +129,30 @@ def generation(standing: Standing, intent: Intent, options: Options, seed: int, 
         if standing.locked:
             raise TrackLocked(_all_locked(standing.locked))
         raise PromptError("The words leave no track to make. Ask for at least one of drums, bass, harmony and melody.")
+    _refuse_unmade(generators, wanted)
     removed = tuple(r for r in standing.playing if r in intent.removed_roles)
     staying = {r: take for r, take in standing.playing.items() if r not in wanted and r not in removed}
     beside = standing.settings if staying else None
     settings = first_settings(intent, options, seed, beside)
     if beside is not None:
         check_shared(beside, settings, staying, standing.locked)
-    parts = {role: first_part(role, settings, intent) for role in wanted}
+    parts = {role: first_part(role, settings, intent, generators.get(role)) for role in wanted}
     return Job(intent, settings, parts, dict.fromkeys(wanted, seed), staying, removed)
 
 
-def regeneration(standing: Standing, intent: Intent, role: Role | None, seed: int | None) -> Job:
+def regeneration(
+    standing: Standing,
+    intent: Intent,
+    role: Role | None,
+    seed: int | None,
+    generators: Generators = NO_GENERATORS,
+) -> Job:
     """An edit of what is there, or other ideas for it if the words ask for nothing, or for what is there already.
+
+    `generators` are those that tracks are to have from now on; the others keep theirs. To name one is to name its track
+    beside those that the words are about, and without words it is about those tracks alone. Sound that is made anew
+    follows the settings as notes do; sound that stays is stretched to another tempo, and is in the way of another key,
+    meter or length as a track of notes would be.
 
     An intent without words sets values: where they are so already, it asks for nothing, and nothing is made.
     Raises TrackLocked if it names a locked track or needs one to change, BadValue, PromptError, ProjectError.
@@ -134,11 +163,12 @@ def regeneration(standing: Standing, intent: Intent, role: Role | None, seed: in
     if "style" in intent.guessed:
         # A style that only comes to mind is a start, but no reason to leave the style that is there.
         intent = replace(intent, style=None, guessed=intent.guessed - {"style"})
-    if seed is None:
-        _refuse_riddles(intent)
-    _refuse_locked(intent.removed_roles, standing.locked)
     removed = tuple(r for r in standing.playing if r in intent.removed_roles)
-    reached = _reached(standing, intent, role, removed)
+    if seed is None and not _all_read_words(standing, intent, role, generators):
+        _refuse_riddles(intent)
+    _refuse_locked((*intent.removed_roles, *generators), standing.locked)
+    reached = _reached(standing, intent, role, removed, generators)
+    _refuse_unmade(generators, reached)
     staying = {r: take for r, take in standing.playing.items() if r not in reached and r not in removed}
     everywhere = role is None and not _named(intent) and bool(reached)
     settings = edited_settings(standing.settings, intent, everywhere)
@@ -149,7 +179,8 @@ def regeneration(standing: Standing, intent: Intent, role: Role | None, seed: in
     other = standing.new_seed() if seed is None else seed
     for r in reached:
         take = standing.playing.get(r)
-        parts[r] = edited_part(take.recipe.part, r, intent) if take else first_part(r, settings, intent)
+        generator = generators.get(r)
+        parts[r] = edited_part(take, intent, generator) if take else first_part(r, settings, intent, generator)
         edited = take is not None and (parts[r] != take.recipe.part or settings != standing.settings)
         any_edited |= edited or take is None
         seeds[r] = take.seed if take and (edited or sets_values) and seed is None else other
@@ -194,7 +225,9 @@ def adjustment(standing: Standing, attribute: str, value: float, role: Role | No
     return Job(Intent(""), settings, parts, seeds, staying)
 
 
-def _reached(standing: Standing, intent: Intent, role: Role | None, removed: Sequence[Role]) -> list[Role]:
+def _reached(
+    standing: Standing, intent: Intent, role: Role | None, removed: Sequence[Role], generators: Generators
+) -> list[Role]:
     """The tracks that an edit changes, in order."""
     if role is not None:
         if intent.roles and role not in intent.roles:
@@ -202,6 +235,8 @@ def _reached(standing: Standing, intent: Intent, role: Role | None, removed: Seq
         named: tuple[Role, ...] = (role,)
     else:
         named = _named(intent)
+        if named or _only_removes(intent) or _demands(intent) == Intent(""):
+            named = (*named, *generators)
     _refuse_locked(named, standing.locked)
     if named:
         return [r for r in Role if r in named and r not in removed]
@@ -214,6 +249,7 @@ def _reached(standing: Standing, intent: Intent, role: Role | None, removed: Seq
         raise TrackLocked(_all_locked(standing.locked))
     if _only_pitch(intent) and reached != [Role.DRUMS]:
         reached = [r for r in reached if r is not Role.DRUMS]
+    reached = [r for r in Role if r in reached or r in generators]
     if not reached:
         raise ProjectError('There is no track to regenerate. Ask for one: resonantgen regenerate "" --track drums')
     return reached
@@ -251,6 +287,13 @@ def _only_pitch(intent: Intent) -> bool:
     return demands != rest and rest == Intent("")
 
 
+def _all_read_words(standing: Standing, intent: Intent, role: Role | None, generators: Generators) -> bool:
+    """Whether the tracks that are named, by words or beside them, all have generators that are told the words."""
+    named = {*_named(intent), *generators, *([role] if role else [])}
+    playing = {r: take.recipe.part.generator for r, take in standing.playing.items()}
+    return bool(named) and all({**playing, **generators}.get(r, PATTERN) != PATTERN for r in named)
+
+
 def _refuse_riddles(intent: Intent) -> None:
     """Words of which none was understood are no request for other music. Raises PromptError."""
     if intent.not_understood and not intent.removed_roles and _demands(intent) == Intent(""):
@@ -266,6 +309,16 @@ def _refuse_locked(roles: Sequence[Role] | frozenset[Role], locked: frozenset[Ro
         if role in roles and role in locked:
             raise TrackLocked(
                 f"{role.value} is locked, so it was left alone. Unlock it with: resonantgen unlock {role.value}"
+            )
+
+
+def _refuse_unmade(generators: Generators, made: Sequence[Role]) -> None:
+    """Raises BadValue for a generator of a track that will not be made."""
+    for role, name in generators.items():
+        if role not in made:
+            raise BadValue(
+                f"{role.value} cannot be played by {name}, since it is not among the tracks to make: "
+                f"{', '.join(made) or 'none'}. Name it there, or leave out its generator."
             )
 
 

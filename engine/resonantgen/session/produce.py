@@ -1,21 +1,23 @@
-"""Makes the takes of a job: notes track after track, since each hears those before it, and sound in parallel."""
+"""Makes the takes of a job: track after track, since each hears those before it. Notes are rendered beside that."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from io import BytesIO
+from functools import partial
 
-from resonantgen.instruments.base import Sound
+from resonantgen.generators.audio import Performance
+from resonantgen.instruments.base import Samples
 from resonantgen.music.notes import Note, Role, Score
-from resonantgen.music.time import TempoMap
 from resonantgen.session.jobs import Job, Standing
-from resonantgen.session.studio import Studio, request_for
+from resonantgen.session.rendition import HeardSamples, ReadAudio, made_wav, read_nothing, render_wav, wav_of
+from resonantgen.session.studio import Studio, audio_request_for, request_for
 from resonantgen.session.values import Progress, Recipe, Take
 
 FRAMES_AT_A_TIME = 6_000_000  # of all stems that are rendered side by side; rendering takes about 60 bytes a frame
@@ -41,16 +43,21 @@ def make_takes(
     add_audio: Callable[[bytes], str],
     on_progress: OnProgress = no_progress,
     on_draft: OnDraft = no_draft,
+    read_audio: ReadAudio = read_nothing,
 ) -> list[Take]:
-    """Compose, render and store a job's tracks.
+    """Compose, render and store a job's tracks; those with a generator of sound perform.
 
-    `numbers` are those that the new takes get; `add_audio` stores a WAV file and gives its hash. `on_draft` is given
-    each take once its notes are final, before it is rendered: whole but for `audio_sha256`. All three are called in
-    this thread only, and what they raise ends the work: what is being rendered ends at its next bar.
+    `numbers` are those that the new takes get; `add_audio` stores a WAV file and gives its hash; `read_audio` gives the
+    WAV file of one of `job.recordings`. `on_draft` is given each take once its notes are final: before it is rendered,
+    after it was performed; whole but for `audio_sha256`. All four are called in this thread only, and what they raise
+    ends the work: what is being rendered ends at its next bar, what is being performed at its next.
+
+    Raises ModelNotFound, ModelDamaged or ModelUnusable before anything is made, ModelError.
     """
     if not job.parts:
         return []
-    return _Production(job, standing, studio, numbers, on_progress, on_draft).make(add_audio)
+    studio.require({part.generator for part in job.parts.values() if part.is_sound})
+    return _Production(job, standing, studio, numbers, on_progress, on_draft, read_audio).make(add_audio)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,102 +70,160 @@ class _Production:
     numbers: Mapping[Role, int]
     on_progress: OnProgress
     on_draft: OnDraft
+    read_audio: ReadAudio
 
     def make(self, add_audio: Callable[[bytes], str]) -> list[Take]:
-        job = self.job
-        chords = self.studio.chords(job.settings, job.staying)
-        heard = dict(job.staying)
+        bars = self.job.settings.bars
         takes = []
-        with _workers(job.settings.frames) as (workers, stop):
-            pending: deque[tuple[Take, Future[bytes]]] = deque()
-            for role in (role for role in Role if role in job.parts):
-                ids = {r: take.id for r, take in heard.items()}
-                draft = self._draft(Recipe(role, job.seeds[role], job.settings, job.parts[role], chords, ids), heard)
-                heard[role] = draft
-                self.on_draft(draft)
-                rendering = workers.submit(render_wav, draft.score, draft.recipe, draft.sound, self.studio, stop)
-                pending.append((draft, rendering))
+        with _workers(self.job.settings.frames) as (workers, stop):
+            pending = self._make_drafts(workers, stop)
             while pending:
                 draft, rendered = pending.popleft()  # and so forget its bytes once they are stored
                 takes.append(replace(draft, audio_sha256=add_audio(rendered.result())))
-                self.on_progress(Progress(draft.role, "sound", job.settings.bars, job.settings.bars))
+                self.on_progress(Progress(draft.role, "sound", bars, bars))
         return takes
 
-    def _draft(self, recipe: Recipe, heard: Mapping[Role, Take]) -> Take:
-        """A take but for its audio. Where it comes out as the one that is there, and may not, other seeds are tried."""
-        context = {role: take.score for role, take in heard.items()}
-        score, sound = _compose(recipe, context, self.studio, self.on_progress)
+    def _make_drafts(self, workers: ThreadPoolExecutor, stop: threading.Event) -> deque[tuple[Take, Future[bytes]]]:
+        """Each track but for its audio, and its WAV file to come."""
+        job, studio, tempo = self.job, self.studio, self.job.settings.tempo
+        chords = studio.chords(job.settings, job.staying)
+        heard = dict(job.staying)
+        files: dict[Role, Callable[[], bytes]] = {
+            role: partial(made_wav, take, tempo, studio, self.read_audio) for role, take in job.staying.items()
+        }
+        drafts: deque[tuple[Take, Future[bytes]]] = deque()
+        for role in (role for role in Role if role in job.parts):
+            ids = {r: take.id for r, take in heard.items()}
+            recipe = Recipe(role, job.seeds[role], job.settings, job.parts[role], chords, ids)
+            draft, wav = self._draft(recipe, heard, files)
+            self.on_draft(draft)
+            rendering: Future[bytes] = Future()
+            if wav is None:
+                rendering = workers.submit(render_wav, draft.score, draft.recipe, draft.sound, studio, stop)
+            else:
+                rendering.set_result(wav)
+            drafts.append((draft, rendering))
+            heard[role], files[role] = draft, rendering.result
+        return drafts
+
+    def _draft(
+        self, recipe: Recipe, heard: Mapping[Role, Take], files: Mapping[Role, Callable[[], bytes]]
+    ) -> tuple[Take, bytes | None]:
+        """A take but for its audio, and the WAV file of one that was performed.
+
+        Where it comes out as the one that is there, and may not, other seeds are tried.
+        """
+        draft, wav = self._make_one(recipe, heard, files, self.on_progress)
         current = self.standing.playing.get(recipe.role) if self.job.must_differ else None
+        quietly = self.on_progress if recipe.part.is_sound else no_progress  # notes take no time
         for attempt in range(1, OTHER_SEEDS + 1):
-            if current is None or not self._is_again(current, recipe, score, sound):
+            if current is None or not self._is_again(current, draft, wav):
                 break
             recipe = replace(recipe, seed=self.standing.new_seed(attempt))
-            score, sound = _compose(recipe, context, self.studio, no_progress)
+            draft, wav = self._make_one(recipe, heard, files, quietly)
+        return draft, wav
+
+    def _make_one(
+        self,
+        recipe: Recipe,
+        heard: Mapping[Role, Take],
+        files: Mapping[Role, Callable[[], bytes]],
+        on_progress: OnProgress,
+    ) -> tuple[Take, bytes | None]:
+        context = {role: take.score for role, take in heard.items()}
+        fit, wav = None, None
+        if recipe.part.is_sound:
+            performance = _perform(recipe, context, HeardSamples(files), self.studio, on_progress)
+            score, fit = performance.score, performance.fit
+            summary = f"{fit.model}: {fit}"
+            wav = wav_of(performance.samples, recipe.settings.sample_rate)
+        else:
+            score = _compose(recipe, context, self.studio, on_progress)
+            summary = self.studio.summary(score, request_for(recipe, context))
         number = self.numbers[recipe.role]
-        return Take(
+        draft = Take(
             id=f"{recipe.role.value}-{number}",
             number=number,
             recipe=recipe,
             prompt=self.job.intent.text,
-            generator=self.studio.generator,
+            generator=recipe.part.generator,
             score=score,
-            sound=sound,
+            sound=self.studio.sound(recipe),
             frames=recipe.settings.frames,
             audio_sha256="",
             notes_sha256=score.sha256,
-            summary=self.studio.summary(score, request_for(recipe, context)),
+            summary=summary,
+            fit=fit,
         )
+        return draft, wav
 
-    def _is_again(self, take: Take, recipe: Recipe, score: Score, sound: Sound) -> bool:
+    def _is_again(self, take: Take, draft: Take, wav: bytes | None) -> bool:
         """Whether a draft would sound exactly as the take does now, at the session's tempo."""
+        if wav is not None:
+            return hashlib.sha256(wav).hexdigest() == take.audio_sha256
         before, after = self.standing.settings, self.job.settings
         assert before is not None, "a take plays"
         return (
-            (score, sound) == (take.score, take.sound)
-            and take.recipe.part.style == recipe.part.style  # which sets the loudness
+            not take.is_sound
+            and (draft.score, draft.sound) == (take.score, take.sound)
+            and take.recipe.part.style == draft.recipe.part.style  # which sets the loudness
             and before.tempo_bpm == after.tempo_bpm
             and before.sample_rate == after.sample_rate
         )
 
 
-def render_wav(
-    score: Score, recipe: Recipe, sound: Sound, studio: Studio, stop: threading.Event | None = None
-) -> bytes:
-    """The bytes of a take's WAV file. Raises CancelledError at the next bar once `stop` is set."""
-    from resonantgen.instruments.wav import write_wav
+def remake(recipe: Recipe, context: Mapping[Role, Take], studio: Studio, read_audio: ReadAudio) -> tuple[Score, bytes]:
+    """A take again from its recipe: its notes and its WAV file. `context` holds the takes that the recipe names.
 
-    def check() -> None:
-        if stop is not None and stop.is_set():
-            raise CancelledError
-
-    samples = studio.render(score, recipe, sound, check)
-    assert len(samples) == recipe.settings.frames, (len(samples), recipe.settings.frames)
-    file = BytesIO()
-    write_wav(file, samples, recipe.settings.sample_rate)
-    return file.getvalue()
-
-
-def recipe_at(recipe: Recipe, tempo: TempoMap) -> Recipe:
-    """The recipe for the sound of the same notes at another tempo and sample rate, in the same meter."""
-    assert tempo.meter == recipe.settings.meter, (tempo, recipe.settings.meter)
-    settings = replace(recipe.settings, tempo_bpm=tempo.tempo_bpm, sample_rate=tempo.sample_rate)
-    return replace(recipe, settings=settings)
+    Raises ModelError where the model that performed it is not there.
+    """
+    scores = {role: take.score for role, take in context.items()}
+    if not recipe.part.is_sound:
+        score = compose(recipe, scores, studio)
+        return score, render_wav(score, recipe, studio.sound(recipe), studio)
+    studio.require({recipe.part.generator})
+    tempo = recipe.settings.tempo
+    files = {role: partial(made_wav, take, tempo, studio, read_audio) for role, take in context.items()}
+    performance = _perform(recipe, scores, HeardSamples(files), studio, no_progress)
+    return performance.score, wav_of(performance.samples, recipe.settings.sample_rate)
 
 
 def compose(recipe: Recipe, context: Mapping[Role, Score], studio: Studio) -> Score:
     """The notes of a recipe. `context` holds the scores of the takes that it names."""
-    return _compose(recipe, context, studio, no_progress)[0]
+    return _compose(recipe, context, studio, no_progress)
 
 
-def _compose(
-    recipe: Recipe, context: Mapping[Role, Score], studio: Studio, on_progress: OnProgress
-) -> tuple[Score, Sound]:
+def _compose(recipe: Recipe, context: Mapping[Role, Score], studio: Studio, on_progress: OnProgress) -> Score:
     request = request_for(recipe, context)
     notes: list[Note] = []
     for bar, new in enumerate(studio.bars(request), start=1):
         notes.extend(new)
         on_progress(Progress(recipe.role, "notes", bar, recipe.settings.bars))
-    return Score.of(notes, request.plan.length_ticks), studio.sound(recipe)
+    return Score.of(notes, request.plan.length_ticks)
+
+
+def _perform(
+    recipe: Recipe,
+    context: Mapping[Role, Score],
+    samples: Mapping[Role, Samples],
+    studio: Studio,
+    on_progress: OnProgress,
+) -> Performance:
+    """The sound of a recipe. Progress is told when another bar is done, however often the generator tells of it."""
+    bars, told = recipe.settings.bars, 0
+
+    def on_bar(bar: int) -> None:
+        nonlocal told
+        assert 0 <= bar <= bars, (bar, bars)
+        if bar != told and bar > 0:
+            on_progress(Progress(recipe.role, "notes", bar, bars))
+        told = bar
+
+    request = audio_request_for(recipe, context, samples)
+    performance = studio.perform(recipe.part.generator, request, on_bar)
+    assert performance.samples.shape == (recipe.settings.frames, 2), performance.samples.shape
+    assert performance.score.length_ticks == recipe.settings.length_ticks, performance.score.length_ticks
+    return performance
 
 
 def threads_for(frames: int) -> int:

@@ -37,7 +37,7 @@ from resonantgen.session.jobs import (
     still_holds,
 )
 from resonantgen.session.produce import OnProgress, make_takes, no_progress
-from resonantgen.session.settings import Options
+from resonantgen.session.settings import Options, checked_generators
 from resonantgen.session.setup import Setup, checked_setup
 from resonantgen.session.store import Store
 from resonantgen.session.studio import Studio
@@ -114,15 +114,25 @@ class Session(SessionView):
         seed: int | None = None,
         sample_rate: int | None = None,
         tracks: Sequence[str] | None = None,
+        generators: Mapping[str, str] | None = None,
         on_progress: OnProgress = no_progress,
     ) -> Result:
         """Make a new start from words: all tracks that are not locked, or only `tracks`, beside those that are there.
 
-        Without a seed, the first generation of a project takes any; later ones derive theirs from it.
-        Raises BadValue, PromptError, TrackLocked, ProjectError.
+        Without a seed, the first generation of a project takes any; later ones derive theirs from it. `generators`
+        names those of tracks that are to be sound: {"drums": "musicgen-small"}.
+        Raises BadValue, PromptError, TrackLocked, ProjectError, ModelError.
         """
         order = self.order_generation(
-            prompt, tempo=tempo, key=key, meter=meter, bars=bars, seed=seed, sample_rate=sample_rate, tracks=tracks
+            prompt,
+            tempo=tempo,
+            key=key,
+            meter=meter,
+            bars=bars,
+            seed=seed,
+            sample_rate=sample_rate,
+            tracks=tracks,
+            generators=generators,
         )
         return self._perform(order, on_progress)
 
@@ -132,26 +142,30 @@ class Session(SessionView):
         *,
         track: str | None = None,
         seed: int | None = None,
+        generators: Mapping[str, str] | None = None,
         on_progress: OnProgress = no_progress,
     ) -> Result:
         """Change what is there as the words say, around what is locked; without words, make other ideas.
 
         An edit keeps each track's seed, so the idea stays; a `seed` is used as given, even if that repeats the take.
-        Raises BadValue, PromptError, TrackLocked, ProjectError.
+        Tracks keep their generators but for those in `generators`; "pattern" is that of notes.
+        Raises BadValue, PromptError, TrackLocked, ProjectError, ModelError.
         """
-        return self._perform(self.order_regeneration(prompt, track=track, seed=seed), on_progress)
+        order = self.order_regeneration(prompt, track=track, seed=seed, generators=generators)
+        return self._perform(order, on_progress)
 
     def adjust(
         self, attribute: str, value: float, *, track: str | None = None, on_progress: OnProgress = no_progress
     ) -> Result:
         """Set how one track is played, or all that are not locked: an attribute of prompt.intent.ATTRIBUTES, -1 to 1.
 
-        Tracks keep their seeds, so the idea stays. Raises BadValue, TrackLocked, ProjectError.
+        Tracks keep their seeds, so the idea stays. Raises BadValue, TrackLocked, ProjectError, ModelError.
         """
         return self._perform(self.order_adjustment(attribute, value, track), on_progress)
 
     def set_tempo(self, tempo: str | float | Fraction) -> None:
-        """Play at another tempo, from the same notes. Every take stays as it was recorded, so locks do not matter.
+        """Play at another tempo: notes are rendered again, sound is stretched. Every take stays as it was recorded, so
+        locks do not matter.
 
         It is no step of history: undo keeps it, but for undoing what itself changed the tempo.
         Raises BadValue, ProjectError if there is no music yet.
@@ -181,6 +195,7 @@ class Session(SessionView):
         seed: int | None = None,
         sample_rate: int | None = None,
         tracks: Sequence[str] | None = None,
+        generators: Mapping[str, str] | None = None,
     ) -> Order:
         """What `generate` would make. Nothing is changed. Raises as it does."""
         self._require_writer()
@@ -188,15 +203,21 @@ class Session(SessionView):
         roles = None if tracks is None else [parse_role(name) for name in tracks]
         if roles == []:
             raise BadValue(f"No track to make. Tracks: {', '.join(Role)}.")
+        asked = _parse_generators(generators)
         intent = prompt if isinstance(prompt, Intent) else _understand(prompt)
         chosen = secrets.randbelow(NEW_SEEDS) if seed is None else _check_seed(seed)
         standing = self._standing(chosen)
         if seed is None and self._project.seed is not None:
             chosen = standing.new_seed()
-        return self._order("generate", generation(standing, intent, options, chosen, roles), standing)
+        return self._order("generate", generation(standing, intent, options, chosen, roles, asked), standing)
 
     def order_regeneration(
-        self, prompt: str | Intent = "", *, track: str | None = None, seed: int | None = None
+        self,
+        prompt: str | Intent = "",
+        *,
+        track: str | None = None,
+        seed: int | None = None,
+        generators: Mapping[str, str] | None = None,
     ) -> Order:
         """What `regenerate` would make. Nothing is changed. Raises as it does.
 
@@ -206,10 +227,11 @@ class Session(SessionView):
         role = None if track is None else parse_role(track)
         if seed is not None:
             _check_seed(seed)
+        asked = _parse_generators(generators)
         if isinstance(prompt, str):
             prompt = _understand(prompt) if prompt.strip() else Intent("")
         standing = self._standing(0)
-        return self._order("regenerate", regeneration(standing, prompt, role, seed), standing)
+        return self._order("regenerate", regeneration(standing, prompt, role, seed, asked), standing)
 
     def order_adjustment(self, attribute: str, value: float, track: str | None = None) -> Order:
         """What `adjust` would make: nothing where all is so already. Nothing is changed. Raises as it does."""
@@ -320,8 +342,9 @@ class Session(SessionView):
     def _perform(self, order: Order, on_progress: OnProgress) -> Result:
         """Both halves of a command in this thread."""
         try:
+            add_audio, read_audio = self._store.add_audio, self.wav
             takes = make_takes(
-                order.job, order.standing, self._studio, order.numbers, self._store.add_audio, on_progress
+                order.job, order.standing, self._studio, order.numbers, add_audio, on_progress, read_audio=read_audio
             )
             return self.fulfil(order, takes)
         except BaseException:
@@ -351,6 +374,10 @@ def _project_path(path: str | Path) -> Path:
     if not str(path).strip():
         raise BadValue("A project's name cannot be empty. Give a folder, such as night.rg.")
     return Path(path)
+
+
+def _parse_generators(asked: Mapping[str, str] | None) -> dict[Role, str]:
+    return checked_generators({parse_role(track): name.strip().lower() for track, name in (asked or {}).items()})
 
 
 def _understand(prompt: str) -> Intent:

@@ -6,12 +6,15 @@ the style would choose.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from types import MappingProxyType
+from typing import Final, TypeAlias
 
-from resonantgen.errors import BadValue, TrackLocked
+from resonantgen.errors import BadValue, TrackLocked, quoted
 from resonantgen.generators.plan import make_plan
+from resonantgen.generators.registry import check_generator
 from resonantgen.generators.style import load_style
 from resonantgen.instruments.catalog import preset_for_word
 from resonantgen.music.notes import Role
@@ -22,6 +25,10 @@ from resonantgen.session.values import Part, Settings, Take
 
 DEFAULT_SAMPLE_RATE = 48_000
 MAX_TRANSPOSE_SEMITONES = 24
+MOST_WORDS = 300  # characters that a generator of sound is told: the latest count
+
+Generators: TypeAlias = Mapping[Role, str]  # the names of those that tracks are asked to have
+NO_GENERATORS: Final[Generators] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +110,42 @@ def edited_settings(settings: Settings, intent: Intent, everywhere: bool) -> Set
     )
 
 
-def first_part(role: Role, settings: Settings, intent: Intent) -> Part:
+def parse_generators(asked: Iterable[str]) -> dict[str, str]:
+    """ "drums=musicgen-small", as people type it, as a track's name and a generator's. Raises BadValue."""
+    generators: dict[str, str] = {}
+    for text in asked:
+        track, equals, name = (piece.strip() for piece in text.partition("="))
+        if not (track and equals and name):
+            raise BadValue(f"{quoted(text)} names no track and its generator. Such as: drums=musicgen-small")
+        if generators.setdefault(track, name) != name:
+            raise BadValue(f"{quoted(track)} cannot have two generators: {generators[track]} and {name}. Name one.")
+    return generators
+
+
+def checked_generators(asked: Mapping[Role, str]) -> dict[Role, str]:
+    """The same, in the tracks' order. Raises BadValue for a name that is no generator."""
+    for role, name in asked.items():
+        check_generator(role, name)
+    return {role: asked[role] for role in Role if role in asked}
+
+
+def first_part(role: Role, settings: Settings, intent: Intent, generator: str | None = None) -> Part:
     """What is asked of a track that is made anew. Raises BadValue for an instrument that the role does not have."""
     part = Part(intent.style or settings.style, intent.mood or settings.mood, settings.attributes)
-    return _with_role_words(part, role, intent.by_role.get(role))
+    part = _with_role_words(part, role, intent.by_role.get(role))
+    return _told(replace(part, generator=generator or part.generator), intent.text)
 
 
-def edited_part(part: Part, role: Role, intent: Intent) -> Part:
-    """What an edit makes of it. A new style brings its own instruments. Raises BadValue."""
+def edited_part(take: Take, intent: Intent, generator: str | None = None) -> Part:
+    """What an edit makes of what was asked of a take. A new style brings its own instruments. Raises BadValue."""
+    role, part = take.role, take.recipe.part
+    words = part.words or take.prompt
     if intent.style is not None and intent.style != part.style:
-        part = replace(part, style=intent.style, instrument=None)
+        part, words = replace(part, style=intent.style, instrument=None), ""
+    part = replace(part, generator=generator or part.generator)
     part = replace(part, mood=intent.mood or part.mood, attributes=part.attributes.changed(intent.attributes))
-    return _with_role_words(_moved(part, _register_step(role, intent)), role, intent.by_role.get(role))
+    part = _with_role_words(_moved(part, _register_step(role, intent)), role, intent.by_role.get(role))
+    return _told(part, words, intent.text)
 
 
 def _register_step(role: Role, intent: Intent) -> int:
@@ -125,6 +156,18 @@ def _register_step(role: Role, intent: Intent) -> int:
     if role in (Role.HARMONY, Role.MELODY):
         return intent.transpose_semitones
     return 12 * int(intent.transpose_semitones / 12) if role is Role.BASS else 0
+
+
+def _told(part: Part, *texts: str) -> Part:
+    """With the words that its generator is told, if it reads any: each text once, the latest last."""
+    if not part.is_sound:
+        return replace(part, words="")
+    words = ""
+    for text in texts:
+        line = " ".join(text.split())
+        if line and line not in words:
+            words = f"{words}, {line}" if words else line
+    return replace(part, words=words[-MOST_WORDS:])
 
 
 def _moved(part: Part, semitones: int) -> Part:

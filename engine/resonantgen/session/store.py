@@ -39,6 +39,7 @@ from resonantgen.session.folder import (
     schema_version,
     staged_name,
     upgrade,
+    upgraded_take,
 )
 from resonantgen.session.setup import Setup
 from resonantgen.session.values import Project, Revision, Take
@@ -143,10 +144,13 @@ class Store:
             self._database.execute("UPDATE setup SET body = ?", (codec.encode(setup),))
 
     def take(self, take_id: str) -> Take:
+        """A reader understands takes of older projects, too."""
+        with self._storage_errors():
+            version = schema_version(self._database)  # first: a writer may bring it up to date at any moment
         row = self._one("SELECT body FROM take WHERE id = ?", take_id)
         if row is None:
             raise ProjectDamaged(f"{self.path} has lost its take {take_id}. Restore the folder from a backup.")
-        return self._decode(row, Take)
+        return self._decode(row if version >= 3 else upgraded_take(row), Take)
 
     def take_ids(self, role: Role) -> list[str]:
         """Every take that a track ever had, oldest first."""

@@ -1,15 +1,17 @@
-"""Where a recipe becomes notes and notes become sound: the session's one door to generators and instruments.
+"""Where a recipe becomes notes and notes become sound, or sound at once: the session's one door to generators and
+instruments.
 
 The session asks a Studio for everything that it cannot do itself, so tests can give it a quicker one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+from resonantgen.generators.audio import AudioRequest, Performance
 from resonantgen.generators.base import Plan, Request
 from resonantgen.generators.plan import harmonise, make_plan
-from resonantgen.generators.registry import get_generator, summarise
+from resonantgen.generators.registry import get_audio_generator, get_generator, require_audio_generator, summarise
 from resonantgen.generators.style import load_style
 from resonantgen.instruments.base import Samples, Sound
 from resonantgen.music.chord_reading import read_chords
@@ -22,16 +24,14 @@ from resonantgen.session.values import Recipe, Settings, Take
 class Studio:
     """The generators and instruments that come with ResonantGen. It holds no state; its methods are pure functions."""
 
-    generator = "pattern"
-
     def chords(self, settings: Settings, staying: Mapping[Role, Take]) -> Progression:
         """The chords that new tracks play to.
 
-        Those that the harmony plays, if it stays; otherwise those that a staying bass was written to; otherwise chords
-        that suit a staying melody; otherwise a progression of the style's own.
+        Those that the harmony plays, if it stays and can be heard; otherwise those that a staying bass was written to;
+        otherwise chords that suit a staying melody; otherwise a progression of the style's own.
         """
         bound: Progression | None = None
-        if Role.HARMONY in staying:
+        if Role.HARMONY in staying and staying[Role.HARMONY].score.notes:
             bound = read_chords(staying[Role.HARMONY].score, settings.meter, settings.key)
         elif Role.BASS in staying:
             bound = staying[Role.BASS].recipe.chords
@@ -51,11 +51,23 @@ class Studio:
 
     def bars(self, request: Request) -> Iterator[tuple[Note, ...]]:
         """A track's notes, bar after bar."""
-        return get_generator(request.role, self.generator).bars(request)
+        return get_generator(request.role).bars(request)
 
     def summary(self, score: Score, request: Request) -> str:
         """What the track plays, in a few words."""
-        return summarise(score, request, self.generator)
+        return summarise(score, request)
+
+    def require(self, generators: Collection[str]) -> None:
+        """Raises ModelNotFound or ModelUnusable unless these generators of sound can play here."""
+        for name in generators:
+            require_audio_generator(name)
+
+    def perform(self, generator: str, request: AudioRequest, on_bar: Callable[[int], None]) -> Performance:
+        """A track's sound, and what is heard in it. `on_bar` is told of each bar; what it raises ends the work.
+
+        Raises ModelError.
+        """
+        return get_audio_generator(generator).perform(request, on_bar)
 
     def sound(self, recipe: Recipe) -> Sound:
         return choose_sound(recipe.role, recipe.part, load_style(recipe.part.style), recipe.seed)
@@ -76,6 +88,18 @@ class Studio:
         from resonantgen.instruments.mix import mix_stems
 
         return mix_stems(stems, settings.sample_rate)
+
+
+def audio_request_for(recipe: Recipe, context: Mapping[Role, Score], samples: Mapping[Role, Samples]) -> AudioRequest:
+    """What a generator of sound is asked for: `context` and `samples` are the same takes, as notes and as sound."""
+    settings, part = recipe.settings, recipe.part
+    return AudioRequest(
+        request=request_for(recipe, context),
+        words=part.words,
+        sample_rate=settings.sample_rate,
+        loudness_lufs=load_style(part.style).lufs_for(recipe.role),
+        context=samples,
+    )
 
 
 def request_for(recipe: Recipe, context: Mapping[Role, Score]) -> Request:

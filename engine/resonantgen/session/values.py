@@ -1,7 +1,8 @@
 """What a session is made of, as frozen values: settings, parts, recipes, takes, tracks' histories and revisions.
 
-A take is a pure function of its recipe and of the notes of the takes in the recipe's context. Nothing here touches the
-disk; `store.py` keeps these values and `session.py` changes them.
+A take is a pure function of its recipe and of the takes in the recipe's context. Most are notes, from which their sound
+can be rendered at any tempo. A take with a `fit` is sound: what is stored is the original, and its notes are what was
+heard in it. Nothing here touches the disk; `store.py` keeps these values and `session.py` changes them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
 
+from resonantgen.generators.audio import Fit
+from resonantgen.generators.registry import PATTERN
 from resonantgen.instruments.base import Sound
 from resonantgen.music.notes import Role, Score
 from resonantgen.music.theory import Key, Progression
@@ -58,11 +61,18 @@ class Part:
     transpose_semitones: int = 0
     exclusions: frozenset[str] = frozenset()
     inclusions: frozenset[str] = frozenset()
+    generator: str = PATTERN  # who plays it: "musicgen-small"; edits keep it until another is asked for
+    words: str = ""  # what a generator of sound is told beside all this; those of notes read no words
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether its generator makes sound rather than notes."""
+        return self.generator != PATTERN
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All that a take depends on. The same recipe gives the same notes and the same sound."""
+    """All that a take depends on. The same recipe gives the same notes and the same sound on the same machine."""
 
     role: Role
     seed: int
@@ -80,13 +90,14 @@ class Take:
     number: int  # counted per role from 1
     recipe: Recipe
     prompt: str  # the words that led to it
-    generator: str  # "pattern"
-    score: Score
-    sound: Sound
+    generator: str  # "pattern", "musicgen-small"
+    score: Score  # of sound: what is heard in it
+    sound: Sound  # what its notes are played on; of sound: what they would be
     frames: int
     audio_sha256: str  # of the WAV file's bytes
     notes_sha256: str
     summary: str  # one line for people
+    fit: Fit | None = None  # of sound: how it was brought onto the grid; None: its sound is rendered from its notes
 
     @property
     def role(self) -> Role:
@@ -95,6 +106,11 @@ class Take:
     @property
     def seed(self) -> int:
         return self.recipe.seed
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether its stored sound is the original, which no notes can give again."""
+        return self.fit is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +171,10 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a request is. Per track: stage "notes" for each bar in order, then "sound" once it is rendered."""
+    """How far a request is. Per track: stage "notes" for each bar in order, then "sound" once it is rendered.
+
+    A generator of sound may count its bars again from the first, where it tries again.
+    """
 
     role: Role
     stage: str

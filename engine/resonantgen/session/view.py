@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
-from io import BytesIO
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from resonantgen.errors import ProjectError
@@ -14,7 +13,8 @@ from resonantgen.music.notes import Role
 from resonantgen.music.theory import Progression
 from resonantgen.music.time import TempoMap
 from resonantgen.prompt.intent import Intent
-from resonantgen.session.produce import compose, recipe_at, render_wav
+from resonantgen.session.produce import remake
+from resonantgen.session.rendition import read_samples, rendition_wav
 from resonantgen.session.setup import Setup
 from resonantgen.session.store import Store
 from resonantgen.session.studio import Studio
@@ -112,19 +112,25 @@ class SessionView:
 
     def samples(self, take: Take) -> Samples:
         """A take's stem as it was recorded, [frames, 2]. Raises ProjectDamaged."""
-        return _read_wav(self.wav(take))
+        return read_samples(self.wav(take))
 
     def rendition(self, take: Take, tempo: TempoMap) -> Samples:
-        """A take at a tempo and sample rate, [tempo.frames(bars), 2].
+        """A take at a tempo and sample rate, [tempo.frames(bars), 2]. Raises ProjectDamaged, ModelUnusable.
 
-        As it was recorded, if that is how; otherwise its notes are rendered again. Raises ProjectDamaged.
+        As it was recorded, if that is how; otherwise its notes are rendered again, or its sound is stretched.
         """
-        return _read_wav(self.rendition_wav(take, tempo))
+        return read_samples(self.rendition_wav(take, tempo))
 
     def rendition_wav(self, take: Take, tempo: TempoMap) -> bytes:
         """`rendition` as a WAV file; as it was recorded, the very bytes that are stored."""
-        recipe = recipe_at(take.recipe, tempo)
-        return self.wav(take) if recipe == take.recipe else render_wav(take.score, recipe, take.sound, self._studio)
+        return rendition_wav(take, tempo, self._studio, self.wav)
+
+    def recordings(self, takes: Iterable[Take]) -> dict[str, bytes]:
+        """The WAV files of the takes among these that are sound, by hash: what another process cannot make itself.
+
+        Raises ProjectDamaged.
+        """
+        return {take.audio_sha256: self.wav(take) for take in takes if take.is_sound}
 
     def stems(self, roles: Collection[Role] = tuple(Role)) -> dict[Role, bytes]:
         """A WAV file of each of these that plays, all at the session's tempo and of one length, in order.
@@ -138,7 +144,7 @@ class SessionView:
         """All tracks together, [frames, 2]; `stems` if they are at hand. Raises ProjectDamaged, ProjectError."""
         settings, _ = self.music()
         files = self.stems() if stems is None else stems
-        return self._studio.mix([_read_wav(data) for data in files.values()], settings)
+        return self._studio.mix([read_samples(data) for data in files.values()], settings)
 
     def export(self, folder: str | Path) -> Path:
         """Write stems, mix, MIDI and session.json to a folder. Raises StorageError, ProjectDamaged, ProjectError."""
@@ -147,10 +153,12 @@ class SessionView:
         return export(self, Path(folder))
 
     def replay(self, take: Take) -> tuple[str, str]:
-        """Make a take again from its recipe: the hashes of its notes and of its WAV file. They equal the take's own."""
-        context = {role: self._take(take_id).score for role, take_id in take.recipe.context.items()}
-        score = compose(take.recipe, context, self._studio)
-        data = render_wav(score, take.recipe, self._studio.sound(take.recipe), self._studio)
+        """Make a take again from its recipe: the hashes of its notes and of its WAV file. They equal the take's own.
+
+        Raises ModelError where the model that performed it is not there; the take plays all the same.
+        """
+        context = {role: self._take(take_id) for role, take_id in take.recipe.context.items()}
+        score, data = remake(take.recipe, context, self._studio, self.wav)
         return score.sha256, hashlib.sha256(data).hexdigest()
 
     def _take(self, take_id: str) -> Take:
@@ -160,9 +168,3 @@ class SessionView:
         if len(self._cache) > CACHED_TAKES:
             self._cache.popitem(last=False)
         return take
-
-
-def _read_wav(data: bytes) -> Samples:
-    from resonantgen.instruments.wav import read_wav
-
-    return read_wav(BytesIO(data))[0]

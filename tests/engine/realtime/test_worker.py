@@ -30,7 +30,8 @@ from resonantgen.realtime.material import Grid
 from resonantgen.realtime.preview import preview
 from resonantgen.realtime.worker import Ready, Worker
 from resonantgen.session.jobs import Order
-from resonantgen.session.produce import make_takes, recipe_at, render_wav
+from resonantgen.session.produce import make_takes
+from resonantgen.session.rendition import recipe_at, render_wav
 from resonantgen.session.studio import Studio
 from resonantgen.session.values import Progress, Take
 
