@@ -173,6 +173,9 @@ class _Lines:
         self._total = 0
         self._next_percent = 0
 
+    def checking(self) -> None:
+        click.echo(f"{self._name}: checking what is here", err=True)
+
     def begin(self, total: int) -> None:
         self._total = total
 
@@ -205,6 +208,9 @@ class _Bar:
         )
         self._name = name
         self._task = self.progress.add_task(name, total=None)
+
+    def checking(self) -> None:
+        self.progress.update(self._task, description=f"{self._name}: checking what is here")
 
     def begin(self, total: int) -> None:
         self.progress.update(self._task, total=total)

@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,8 +155,8 @@ def write_manifest(manifest: Manifest) -> None:
     _write_whole(models_folder() / manifest.name / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
 
 
-def verify(name: str, on_bytes: Callable[[int], None] = lambda count: None) -> Iterator[Verdict]:
-    """Read every file of an installed model again, one at a time. `on_bytes` is told what has been read.
+def verify(name: str) -> Iterator[Verdict]:
+    """Read every file of an installed model again, one at a time.
 
     Raises BadValue, ModelNotFound and, for an unreadable manifest, ModelDamaged.
     """
@@ -167,18 +167,17 @@ def verify(name: str, on_bytes: Callable[[int], None] = lambda count: None) -> I
     folder = models_folder() / name
     for file in manifest.files:
         trouble = _size_trouble(folder, file)
-        if not trouble and file_sha256(folder / file.name, on_bytes) != file.sha256:
+        if not trouble and file_sha256(folder / file.name) != file.sha256:
             trouble = "does not match its checksum"
         yield Verdict(file.name, trouble)
 
 
-def file_sha256(path: Path, on_bytes: Callable[[int], None] = lambda count: None) -> str:
+def file_sha256(path: Path) -> str:
     """Of a file's content, read a piece at a time."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(CHUNK):
             digest.update(piece)
-            on_bytes(len(piece))
     return digest.hexdigest()
 
 

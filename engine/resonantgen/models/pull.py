@@ -21,6 +21,10 @@ SPARE_BYTES = 64 << 20  # that a disk should have left when all is there
 class Watch(Protocol):
     """Is told how a pull goes. Counts are in bytes of the whole model."""
 
+    def checking(self) -> None:
+        """What is here already is being read, which takes seconds for gigabytes."""
+        ...
+
     def begin(self, total: int) -> None: ...
 
     def at(self, file: str, done: int) -> None:
@@ -49,8 +53,10 @@ def pull(
     info = model_info(name)
     with store.only_one(name):
         manifest = _readable_manifest(name)
-        if manifest is not None and not any(verdict.trouble for verdict in store.verify(name)):
-            return store.installed(name)
+        if manifest is not None:
+            watch.checking()
+            if not any(verdict.trouble for verdict in store.verify(name)):
+                return store.installed(name)
         job = _Pull(info, models_folder() / name, wire or Wire(), watch)
         job.folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -63,6 +69,8 @@ def pull(
 
 
 def _bring(job: _Pull, listing: Listing, free_bytes: Callable[[Path], int]) -> None:
+    if any((job.folder / remote.name).exists() or part_size(job.folder, remote) for remote in listing.files):
+        job.watch.checking()
     records = {remote.name: record for remote in listing.files if (record := kept(job.folder, remote))}
     coming = [remote for remote in listing.files if remote.name not in records]
     _check_room(job, sum(remote.size - part_size(job.folder, remote) for remote in coming), free_bytes)

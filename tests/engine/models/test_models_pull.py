@@ -35,6 +35,10 @@ class Watching:
         self.total = 0
         self.done: list[int] = []
         self.files: list[str] = []
+        self.checks = 0
+
+    def checking(self) -> None:
+        self.checks += 1
 
     def begin(self, total: int) -> None:
         self.total = total
@@ -100,7 +104,7 @@ def test_a_model_comes_whole_and_the_manifest_says_from_where(hub: Hub) -> None:
     assert found.manifest.licence == INFO.licence
     assert found.weights == (found.folder / BIG,)
     assert watch.done == sorted(watch.done) and watch.done[-1] == watch.total == sum(file.size for file in found.files)
-    assert hub.slept == []
+    assert hub.slept == [] and watch.checks == 0
     assert models.installed(NAME) == found and models.is_installed(NAME)
     assert all(asked.path.startswith((API, "/facebook/", "/cdn/facebook/")) for asked in hub.asked)
     assert not any("README" in asked.path for asked in hub.asked)  # only what it needs
@@ -192,7 +196,7 @@ def test_tries_that_gain_nothing_end_it_and_the_next_pull_goes_on(hub: Hub) -> N
     assert_whole(hub.pull(watch))
     assert hub.asked_for(BIG)[-1].range == "bytes=100000-"
     assert len(hub.asked_for("config.json")) == 1  # it was there, and right
-    assert watch.done[0] >= 100_000
+    assert watch.done[0] >= 100_000 and watch.checks == 1
 
 
 def test_a_crash_at_the_other_end_loses_no_more_than_was_in_flight(hub: Hub) -> None:
