@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from resonantgen.errors import BadValue
 
 MOST = 1 << 20  # of anything that is counted here: a damaged file must not ask for all memory
+MOST_LAYERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class LMConfig:
         counts = (*self.vocabularies, self.width, self.layers, self.heads, self.feedforward, self.context)
         if not self.vocabularies or any(not 1 <= n <= MOST for n in counts):
             raise BadValue(f"A model needs sizes from 1 to {MOST}; these are {self}.")
+        if self.layers > MOST_LAYERS:
+            raise BadValue(f"A model has at most {MOST_LAYERS} layers, not {self.layers}.")
         if len(self.delays) != len(self.vocabularies):
             raise BadValue(
                 f"A model needs a delay for each codebook; there are {len(self.delays)} for {self.codebooks}."
