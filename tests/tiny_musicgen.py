@@ -18,10 +18,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-try:
-    import torchaudio  # noqa: F401
-except (ImportError, OSError):  # installed, but its build does not fit torch's: `transformers` would fail over it
-    sys.modules["torchaudio"] = None  # type: ignore[assignment]
+# `transformers` imports these where they are installed, and fails over a torchaudio whose build does not fit torch's
+UNNEEDED = [name for name in ("torchaudio", "torchao") if name not in sys.modules]
+sys.modules |= dict.fromkeys(UNNEEDED)  # type: ignore[arg-type]
 
 from transformers import (
     EncodecConfig,
@@ -35,8 +34,8 @@ from transformers import (
 from transformers import logging as transformers_logging
 from transformers.models.musicgen_melody.configuration_musicgen_melody import MusicgenMelodyDecoderConfig
 
-if sys.modules.get("torchaudio", ...) is None:
-    del sys.modules["torchaudio"]  # it has been looked for; others may put a stand-in there
+for name in UNNEEDED:
+    del sys.modules[name]
 transformers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
 
