@@ -82,6 +82,14 @@ def _multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return builder.call(function, [a, b, c])
 
 
+def _prefetch(builder: Any, address: Any) -> None:
+    pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(ir.VoidType(), [pointer, number, number, number]), "llvm.prefetch.p0i8"
+    )
+    builder.call(function, [builder.inttoptr(address, pointer), *(ir.Constant(number, n) for n in (0, 3, 1))])
+
+
 def _offset(builder: Any, address: Any, index: Any, size: int) -> Any:
     return builder.add(address, builder.mul(index, _integer(size)))
 
@@ -110,7 +118,9 @@ def _dots(builder: Any, rows: int, outputs: int, weight_size: int, x: Any, weigh
                 total = totals[m, n]
                 builder.store(_multiply_add(builder, inputs[m], value, builder.load(total)), total)
 
+    following = builder.add(weight, builder.mul(columns, _integer(weight_size * outputs)))
     with _loop(builder, _integer(0), whole, LANES) as (k, _):
+        _prefetch(builder, _offset(builder, following, k, weight_size * outputs))
         accumulate(k, sums, _LANES_F32, _LANES_I32, _LANES_I8)
     with _loop(builder, whole, columns, 1) as (k, _):
         accumulate(k, left, _F32, ir.IntType(32), ir.IntType(8))
