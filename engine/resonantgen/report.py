@@ -40,12 +40,14 @@ def settings_text(settings: Settings) -> str:
 
 
 def take_text(take: Take) -> str:
-    """ "TR-909: four to the floor, ride from bar 5"."""
-    return f"{catalog(take.role)[take.sound.preset].title}: {take.summary}"
+    """ "TR-909: four to the floor, ride from bar 5"; of sound, "musicgen-small: beat 127.6 bpm, not stretched"."""
+    return take.summary if take.is_sound else f"{catalog(take.role)[take.sound.preset].title}: {take.summary}"
 
 
 def compared(before: Take, after: Take, meter: Meter) -> str:
-    """What is different to the ear: "more drive, busier: 14.2 notes a bar (was 10.5)"."""
+    """What is different to the ear: "more drive, busier: 14.2 notes a bar (was 10.5)". Of sound there is no telling."""
+    if before.is_sound or after.is_sound:
+        return ""
     words = []
     if before.sound.preset != after.sound.preset:
         words.append(catalog(after.role)[after.sound.preset].title)

@@ -104,6 +104,17 @@ def engine_options(function: F) -> F:
     return engine(keys(function))
 
 
+def generator_option(function: F) -> F:
+    """`--generator`, for commands that make tracks."""
+    return click.option(
+        "--generator",
+        "generators",
+        metavar="ROLE=NAME",
+        multiple=True,
+        help="What plays a track from now on: drums=musicgen-small, drums=pattern. Repeatable.",
+    )(function)
+
+
 def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")(function)
 

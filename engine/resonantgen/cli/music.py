@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import click
 from resonantgen.cli.base import (
     commands,
     engine_options,
+    generator_option,
     json_option,
     newest_or_named,
     print_json,
@@ -31,6 +32,7 @@ from resonantgen.cli.place import Place, find_place
 @click.option("--seed", metavar="N", type=int, help="The same words and the same seed give the same bytes.")
 @click.option("--sample-rate", metavar="HZ", type=int, help="44100 to 96000; 48000 by default.")
 @click.option("--tracks", metavar="LIST", help="Only these: drums,bass,harmony,melody.")
+@generator_option
 @engine_options
 @json_option
 def generate(
@@ -43,6 +45,7 @@ def generate(
     seed: int | None,
     sample_rate: int | None,
     tracks: str | None,
+    generators: tuple[str, ...],
     engine: str | None,
     keys: Path | None,
     as_json: bool,
@@ -59,11 +62,12 @@ def generate(
             "bars": bars,
             "seed": seed,
         }
-        asked |= {"tracks": names, "sample_rate": sample_rate}
+        asked |= {"tracks": names, "sample_rate": sample_rate, "generators": list(generators) or None}
         perform_served(place, "generate", asked, as_json)
         return
     from resonantgen.session.session import Session
 
+    players = _players(generators)
     with Session.open_or_create(place.path()) as session:
         perform(
             session,
@@ -76,6 +80,7 @@ def generate(
                 seed=seed,
                 sample_rate=sample_rate,
                 tracks=names,
+                generators=players,
                 on_progress=meters,
             ),
             as_json,
@@ -87,6 +92,7 @@ def generate(
 @project_option
 @click.option("--track", metavar="TRACK", help="Only this one: drums, bass, harmony or melody.")
 @click.option("--seed", metavar="N", type=int, help="Another idea, repeatable.")
+@generator_option
 @engine_options
 @json_option
 def regenerate(
@@ -94,6 +100,7 @@ def regenerate(
     project: Path | None,
     track: str | None,
     seed: int | None,
+    generators: tuple[str, ...],
     engine: str | None,
     keys: Path | None,
     as_json: bool,
@@ -102,8 +109,10 @@ def regenerate(
     run(
         find_place(project, engine, keys),
         "regenerate",
-        {"prompt": prompt, "track": track, "seed": seed},
-        lambda session, meters: session.regenerate(prompt, track=track, seed=seed, on_progress=meters),
+        {"prompt": prompt, "track": track, "seed": seed, "generators": list(generators) or None},
+        lambda session, meters: session.regenerate(
+            prompt, track=track, seed=seed, generators=_players(generators), on_progress=meters
+        ),
         as_json,
     )
 
@@ -318,6 +327,13 @@ def print_tracks(
                 "Where our script runs in REAPER, it is put into the song now. Live's waits for a word of the engine, "
                 "which does not run: resonantgen serve"
             )
+
+
+def _players(asked: Sequence[str]) -> dict[str, str]:
+    """What plays which track: {"drums": "musicgen-small"}. Raises BadValue."""
+    from resonantgen.session.settings import parse_generators
+
+    return parse_generators(asked)
 
 
 def _print_offline(path: Path, asked: Mapping[str, Any]) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -133,7 +134,8 @@ def describe_chords(chords: Progression, meter: Meter, key: Key) -> list[dict[st
 def _describe_track(take: Take, settings: Settings, locked: bool) -> dict[str, Any]:
     """`frames` are those of the exported stem; the hash is of the take's own file.
 
-    They are of the same file unless the take was made at another tempo, which is said then.
+    They are of the same file unless the take was made at another tempo, which is said then. `fit` is of sound: how it
+    was brought onto the grid; its notes are what is heard in it.
     """
     name = take.role.value
     made_at = take.recipe.settings.tempo_bpm
@@ -146,7 +148,8 @@ def _describe_track(take: Take, settings: Settings, locked: bool) -> dict[str, A
         "generator": take.generator,
         "prompt": take.prompt,
         "style": take.recipe.part.style,
-        "instrument": take.sound.preset,
+        "instrument": None if take.is_sound else take.sound.preset,
+        "fit": None if take.fit is None else asdict(take.fit),
         "summary": take.summary,
         "notes": len(take.score),
         "frames": settings.frames,

@@ -180,7 +180,10 @@ def regeneration(
     for r in reached:
         take = standing.playing.get(r)
         generator = generators.get(r)
-        parts[r] = edited_part(take, intent, generator) if take else first_part(r, settings, intent, generator)
+        if take is None:
+            parts[r] = first_part(r, settings, intent, generator)
+        else:
+            parts[r] = edited_part(take.recipe.part, r, intent, generator, take.prompt)
         edited = take is not None and (parts[r] != take.recipe.part or settings != standing.settings)
         any_edited |= edited or take is None
         seeds[r] = take.seed if take and (edited or sets_values) and seed is None else other

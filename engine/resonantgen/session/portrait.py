@@ -12,6 +12,7 @@ from resonantgen.music.time import bars_text
 from resonantgen.session.picture import Lane, draw_session, save_picture
 
 if TYPE_CHECKING:
+    from resonantgen.session.values import Take
     from resonantgen.session.view import SessionView
 
 
@@ -28,7 +29,7 @@ def draw_portrait(session: SessionView, path: Path) -> None:
             samples=session.rendition(take, settings.tempo),
             locked=role in session.locked,
             take_label=f"take {take.number}",
-            sound_label=catalog(role)[take.sound.preset].title,
+            sound_label=_sound_label(take),
         )
         for role, take in playing.items()
     ]
@@ -46,3 +47,8 @@ def draw_portrait(session: SessionView, path: Path) -> None:
         key=settings.key,
     )
     save_picture(path, picture)
+
+
+def _sound_label(take: Take) -> str:
+    """What its notes are played on. Those of sound are what an ear found in it."""
+    return f"{take.generator}, notes as heard" if take.is_sound else catalog(take.role)[take.sound.preset].title

@@ -136,10 +136,12 @@ def first_part(role: Role, settings: Settings, intent: Intent, generator: str | 
     return _told(replace(part, generator=generator or part.generator), intent.text)
 
 
-def edited_part(take: Take, intent: Intent, generator: str | None = None) -> Part:
-    """What an edit makes of what was asked of a take. A new style brings its own instruments. Raises BadValue."""
-    role, part = take.role, take.recipe.part
-    words = part.words or take.prompt
+def edited_part(part: Part, role: Role, intent: Intent, generator: str | None = None, prompt: str = "") -> Part:
+    """What an edit makes of it. A new style brings its own instruments. Raises BadValue.
+
+    `prompt` are the words that led to what is there: a generator that is new there and reads words starts from them.
+    """
+    words = part.words or prompt
     if intent.style is not None and intent.style != part.style:
         part, words = replace(part, style=intent.style, instrument=None), ""
     part = replace(part, generator=generator or part.generator)
