@@ -26,7 +26,7 @@ def crossfade(ending: NDArray[np.float64], beginning: NDArray[np.float64]) -> ND
 
 
 def close_loop(samples: NDArray[np.float64], start: int, frames: int, overlap: int) -> NDArray[np.float64]:
-    """The `frames` frames from `start` as a loop, [frames, channels], its first frames untouched: a downbeat lies there.
+    """The `frames` frames from `start` as a loop, [frames, channels], its start left as it is: a downbeat is there.
 
     Up to `overlap` frames before its end fade into what comes before `start`, so that the end leads to the start as
     it did in the piece. Where nothing comes before it, what follows the end fades into the start instead.
