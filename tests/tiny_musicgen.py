@@ -22,7 +22,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 UNNEEDED = [name for name in ("torchaudio", "torchao") if name not in sys.modules]
 sys.modules |= dict.fromkeys(UNNEEDED)  # type: ignore[arg-type]
 
-from transformers import (
+from transformers import (  # noqa: E402
     EncodecConfig,
     MusicgenConfig,
     MusicgenDecoderConfig,
@@ -31,8 +31,8 @@ from transformers import (
     MusicgenMelodyForConditionalGeneration,
     T5Config,
 )
-from transformers import logging as transformers_logging
-from transformers.models.musicgen_melody.configuration_musicgen_melody import MusicgenMelodyDecoderConfig
+from transformers import logging as transformers_logging  # noqa: E402
+from transformers.models.musicgen_melody.configuration_musicgen_melody import MusicgenMelodyDecoderConfig  # noqa: E402
 
 for name in UNNEEDED:
     del sys.modules[name]

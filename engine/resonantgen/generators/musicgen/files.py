@@ -59,7 +59,7 @@ class Tensors:
         unknown = sorted(self.by_name.keys() - needed - set(known))
         if unknown:
             raise ModelDamaged(
-                f"The weights in {self.folder} have {_some(unknown)}, which MusicGen has not: they are of another model."
+                f"The weights in {self.folder} have {_some(unknown)}, which MusicGen has not: it is another model."
             )
 
     def numbers(self, name: str, shape: Shape) -> Tensor:

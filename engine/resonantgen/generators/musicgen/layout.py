@@ -104,7 +104,7 @@ def read_settings(folder: Path) -> tuple[Settings, dict[str, Any]]:
             raise BadValue(f"{decoder.num_codebooks} codebooks for {decoder.audio_channels} channels.")
         if settings.audio_encoder.codebook_size != decoder.vocab_size:
             raise BadValue(f"{decoder.vocab_size} tokens for {settings.audio_encoder.codebook_size} of the codec.")
-        settings.lm  # noqa: B018: it checks itself
+        _ = settings.lm  # it checks itself
     except (msgspec.ValidationError, BadValue) as error:
         raise ModelDamaged(
             f"{folder / 'config.json'} is not of a MusicGen in Hugging Face format: {error} {fetch_again(folder)}"

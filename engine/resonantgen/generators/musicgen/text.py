@@ -124,7 +124,7 @@ def import_transformers() -> Any:
     try:
         with _hidden(UNNEEDED):
             transformers = importlib.import_module("transformers")
-            transformers.T5EncoderModel  # noqa: B018: what it needs is imported by asking for it
+            _ = transformers.T5EncoderModel  # what it needs is imported by asking for it
     except Exception as error:  # whatever is wrong with it, it is of no use
         if isinstance(error, ModuleNotFoundError) and error.name == "transformers":
             reason = "transformers is not installed"
