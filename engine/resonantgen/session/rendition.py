@@ -91,7 +91,7 @@ class HeardSamples(Mapping[Role, Samples]):
     """The sound of a track's context, [frames, 2] each. Each is made when it is first asked for: few models listen."""
 
     def __init__(self, files: Mapping[Role, Callable[[], bytes]]) -> None:
-        self._files = files  # that give a WAV file
+        self._files = dict(files)  # that give a WAV file
         self._samples: dict[Role, Samples] = {}
 
     def __getitem__(self, role: Role) -> Samples:

@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from engine.session.fakes import SHORT, FakeStudio, about, step, words
+from engine.session.fakes import MELODY, SHORT, SMALL, FakeStudio, about, step, words
 from resonantgen.errors import BadValue, Cancelled, NothingToUndo, ProjectError, TrackLocked
 from resonantgen.music.notes import Role
 from resonantgen.session.jobs import Order
@@ -86,6 +86,15 @@ class SessionMachine(RuleBasedStateMachine):
             assert role not in self.locked
             self.worked()
 
+    @rule(role=ROLES, name=st.sampled_from([SMALL, MELODY, "pattern"]), tell=st.booleans())
+    def play_by(self, role: Role, name: str, tell: bool) -> None:
+        with suppress(TrackLocked):
+            self.session.regenerate(about(role, energy=0.25) if tell else "", generators={role: name})
+            assert role not in self.locked
+            self.worked()
+            assert self.session.playing[role].generator == name
+            assert self.session.playing[role].is_sound == (name != "pattern")
+
     @rule(tempo=st.sampled_from([200, 400]))
     def change_tempo(self, tempo: int) -> None:
         with suppress(TrackLocked, ProjectError):
@@ -100,7 +109,14 @@ class SessionMachine(RuleBasedStateMachine):
             self.ordered = None
         with suppress(TrackLocked, ProjectError):
             order = self.session.order_regeneration("", track=role)
-            takes = make_takes(order.job, order.standing, STUDIO, order.numbers, self.session.add_audio)
+            takes = make_takes(
+                order.job,
+                order.standing,
+                STUDIO,
+                order.numbers,
+                self.session.add_audio,
+                read_audio=self.session.wav,
+            )
             self.ordered = order, takes
 
     @precondition(lambda self: self.ordered is not None)
