@@ -1,10 +1,14 @@
 """Delay patterns: there and back, streaming, and as MusicGen has them."""
 
+from types import SimpleNamespace
+
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+import tiny_musicgen  # noqa: F401 (has transformers load where torchaudio does not)
 from resonantgen.lm.delay import Aligner, aligned, delayed, occupied, start_column
 
 DELAYS = st.lists(st.integers(0, 6), min_size=1, max_size=8).map(lambda d: [x - min(d) for x in d])
@@ -52,3 +56,21 @@ def test_streaming_gives_what_the_whole_gives(delays: list[int], frames: int) ->
 @given(DELAYS, st.integers(0, 12))
 def test_few_columns_hold_no_whole_frame(delays: list[int], columns: int) -> None:
     assert aligned(torch.zeros(len(delays), columns), delays).shape == (len(delays), max(columns - max(delays), 0))
+
+
+@pytest.mark.parametrize("prompt", [0, 3])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_the_pattern_is_that_of_musicgen(channels: int, prompt: int) -> None:
+    """`transformers` marks with -1 what is to be drawn; stereo has left and right of a codebook at the same delay."""
+    from transformers import MusicgenForCausalLM  # tiny_musicgen must have been first
+
+    delays, frames, special = [delay for delay in range(4) for _ in range(channels)], 9, 500
+    codes = torch.full((len(delays), frames), -1)
+    codes[:, :prompt] = torch.arange(len(delays) * prompt).view(len(delays), prompt)
+    ours = delayed(codes, delays, [special] * len(delays))
+    musicgen = SimpleNamespace(num_codebooks=len(delays), config=SimpleNamespace(audio_channels=channels))
+    start = start_column([special] * len(delays))
+    read = torch.cat([start, codes[:, :prompt]], dim=-1)
+    _, pattern = MusicgenForCausalLM.build_delay_pattern_mask(musicgen, read, special, frames + 3 + 1)
+    assert torch.equal(torch.cat([start, ours], dim=-1), pattern)
+    assert torch.equal((pattern[:, 1:] != special), occupied(delays, frames))

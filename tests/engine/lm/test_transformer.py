@@ -1,44 +1,29 @@
 """The transformer: rows that do not know of each other, conditioning, positions, and what its logits are."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from resonantgen.lm import kernels
 from resonantgen.lm.conditioning import Conditioning
 from resonantgen.lm.config import LMConfig
+from resonantgen.lm.int8 import few_rows, quantize
 from resonantgen.lm.layers import PositionEmbedding
-from resonantgen.lm.transformer import Transformer
 from tiny_lm import TINY, TINY_ODD, TINY_PREFIX, random_columns, random_conditioning, tiny_model
-
-
-class KernelLinear(nn.Module):
-    """A linear layer by the batch-invariant kernel."""
-
-    def __init__(self, weight: Tensor) -> None:
-        super().__init__()
-        self.weight = weight.detach()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return kernels.linear_f32(x, self.weight)
-
-
-def with_kernels(model: Transformer) -> Transformer:
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, nn.Linear):
-                setattr(module, name, KernelLinear(child.weight))
-    return model
 
 
 @pytest.mark.parametrize("width", [32, 36, 96], ids="width-{}".format)
 @pytest.mark.parametrize("rows", [2, 3, 8])
-def test_a_row_gets_the_same_bits_alone_and_in_a_batch(rows: int, width: int) -> None:
+@pytest.mark.parametrize("prepare", [few_rows, quantize])
+def test_a_row_gets_the_same_bits_alone_and_in_a_batch(
+    prepare: Callable[[nn.Module], None], rows: int, width: int
+) -> None:
     config = replace(TINY_ODD, width=width, feedforward=2 * width + 2, context=8)
-    model = with_kernels(tiny_model(config))
+    model = tiny_model(config)
+    prepare(model)
     columns = random_columns(config, rows, 20)
     together = model.start(rows, prefix=9, cross=9)
     conditions = [random_conditioning(config, cross=row, prefix=row + 1, seed=row) for row in range(rows)]
