@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from encodec_reference import huggingface, package
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from encodec_reference import huggingface, package
 from resonantgen.codecs.encodec.config import ENCODEC_24KHZ, ENCODEC_48KHZ, MUSICGEN_32KHZ, EncodecConfig
 
-# The published models with fewer channels and codebooks; 40 samples a frame keep them quick, and the rates are as they were.
+# The published models with fewer channels and codebooks: quick, and their rates are as they were.
 _SMALL: dict[str, Any] = {"dimension": 8, "filters": 2}
 SMALL_24KHZ = replace(ENCODEC_24KHZ, **_SMALL, bandwidths_kbps=(1.5, 3.0, 6.0))
 SMALL_48KHZ = replace(ENCODEC_48KHZ, **_SMALL, bandwidths_kbps=(3.0, 6.0))

@@ -1,0 +1,70 @@
+"""A codec by name, or by where its weights are. Importing this loads no torch: it says so where torch is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resonantgen.errors import ModelNotFound, ModelUnusable, quoted
+from resonantgen.models.catalog import catalog, model_info
+from resonantgen.models.folder import installed
+
+if TYPE_CHECKING:
+    import torch
+
+    from resonantgen.codecs.encodec.model import Encodec
+
+_PACKAGES = ("torch", "scipy")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedCodec:
+    """A codec that is ready, and what tells its weights from others."""
+
+    codec: Encodec
+    weights_sha256: str
+
+
+def load_codec(model: str, device: str = "cpu") -> LoadedCodec:
+    """The codec of a model of the catalogue (a MusicGen has one, too), or of weights in a folder or file.
+
+    Raises BadValue for what is neither, ModelNotFound if it was not fetched, ModelDamaged, and ModelUnusable where
+    torch is not installed or there is no such device.
+    """
+    name, path = find_weights(model)
+    missing = [package for package in _PACKAGES if find_spec(package) is None]
+    if missing:
+        raise ModelUnusable(
+            f"Codecs do not work without {' and '.join(missing)}. Install it with: pip install 'resonantgen[neural]'"
+        )
+    from resonantgen.codecs.encodec.weights import read_weights
+
+    target = _device(device)
+    weights = read_weights(path, name)
+    return LoadedCodec(weights.codec().to(target), weights.sha256)
+
+
+def find_weights(model: str) -> tuple[str | None, Path]:
+    """A model's name, None if it has only a place, and its folder or file. Raises as `load_codec`."""
+    if model in catalog():
+        return model, installed(model).folder
+    path = Path(model)
+    if path.exists():
+        return None, path
+    if path.name != model or path.suffix:
+        raise ModelNotFound(f"There is no file or folder {model}.")
+    return model_info(model).name, path  # raises: it says which names are near
+
+
+def _device(name: str) -> torch.device:
+    """Raises ModelUnusable."""
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise ModelUnusable(f"There is no device {quoted(name)} here. Take cpu, or one that PyTorch has.") from None
+    return device
