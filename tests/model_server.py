@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections import defaultdict, deque
@@ -55,9 +56,9 @@ class _Repository:
 
 
 class ModelServer:
-    """`with ModelServer() as server:`, then `server.address` for RESONANTGEN_MODEL_HUB."""
+    """`with ModelServer() as server:`, then `server.address` for RESONANTGEN_MODEL_HUB. With a context: HTTPS."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self.asked: list[Asked] = []
         self.halfway = threading.Event()  # a body was cut, or waits at its gate
         self._repositories: dict[str, _Repository] = defaultdict(_Repository)
@@ -65,11 +66,14 @@ class ModelServer:
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
+        self._scheme = "http" if context is None else "https"
+        if context is not None:
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> ModelServer:
         self._thread.start()
@@ -87,11 +91,6 @@ class ModelServer:
         found.commits[content] = dict(files)
         found.main = content
         return content
-
-    def replace(self, repository: str, name: str, content: bytes) -> None:
-        """Another file at the same address, which a hub never does and a mirror may."""
-        found = self._repositories[repository]
-        found.commits[found.main][name] = content
 
     def trouble(self, name: str, *troubles: Trouble) -> None:
         """What the next requests for a file meet, one after the other."""

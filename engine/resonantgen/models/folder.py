@@ -166,10 +166,7 @@ def verify(name: str) -> Iterator[Verdict]:
         raise ModelNotFound(f"{name} is not on this machine. Fetch it with: {pull_command(name)} ({info.size_text}).")
     folder = models_folder() / name
     for file in manifest.files:
-        trouble = _size_trouble(folder, file)
-        if not trouble and file_sha256(folder / file.name) != file.sha256:
-            trouble = "does not match its checksum"
-        yield Verdict(file.name, trouble)
+        yield Verdict(file.name, _size_trouble(folder, file) or _content_trouble(folder, file))
 
 
 def file_sha256(path: Path) -> str:
@@ -235,6 +232,14 @@ def _write_whole(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.replace(path)
+
+
+def _content_trouble(folder: Path, file: FileRecord) -> str:
+    """What is wrong with a file of the right size, or ""."""
+    try:
+        return "" if file_sha256(folder / file.name) == file.sha256 else "does not match its checksum"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
 
 
 def _size_trouble(folder: Path, file: FileRecord) -> str:

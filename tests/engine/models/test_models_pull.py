@@ -393,6 +393,43 @@ def test_a_silent_server_is_not_waited_for_for_ever(hub: Hub) -> None:
     assert hub.waits and all("no answer in time" in reason for reason in hub.waits)
 
 
+# -- any of it at once ------------------------------------------------------------------------------------------------
+
+
+def any_trouble(dice: random.Random) -> Trouble:
+    cut = dice.randrange(len(WEIGHTS))
+    return dice.choice(
+        [
+            Trouble(),
+            Trouble(cut_after=cut),
+            Trouble(cut_after=cut, reset=True),
+            Trouble(cut_after=cut, ignore_range=True),
+            Trouble(cut_after=cut, no_length=True),
+            Trouble(cut_after=cut, content=dice.randbytes(len(WEIGHTS))),
+            Trouble(content=dice.randbytes(len(WEIGHTS))),
+            Trouble(content=WEIGHTS[:cut]),
+            Trouble(extent=f"bytes {cut}-{cut + 5}/*"),
+            Trouble(status=dice.choice([404, 416, 429, 503])),
+        ]
+    )
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_happens_nothing_wrong_is_ever_installed(hub: Hub, seed: int) -> None:
+    dice = random.Random(seed)
+    hub.trouble(BIG, *[any_trouble(dice) for _ in range(20)])
+    for _ in range(21):  # each pull meets one trouble at least
+        try:
+            found = hub.pull()
+        except DownloadFailed:
+            assert not models.is_installed(NAME)
+            continue
+        assert_whole(found)
+        if dice.random() < 0.7:
+            folder.remove(NAME)
+    assert_whole(hub.pull())
+
+
 # -- malice -----------------------------------------------------------------------------------------------------------
 
 
