@@ -81,8 +81,7 @@ class CompiledStep:
 
     def __init__(self, backend: str = "inductor", mode: str | None = "reduce-overhead") -> None:
         """`backend="eager"` traces only: what is compiled is the same everywhere, and can be checked without a GPU."""
-        options = {} if backend == "eager" else {"mode": mode}
-        self._compiled = torch.compile(write_column, backend=backend, fullgraph=True, dynamic=False, **options)
+        self._compiled = torch.compile(write_column, backend=backend, mode=mode, fullgraph=True, dynamic=False)
 
     def __call__(
         self, model: Transformer, state: State, writing: Writing, groups: Sequence[Group], valid: Tensor
@@ -91,9 +90,9 @@ class CompiledStep:
         # Tensors that a step writes to stay where they are: a captured graph may write to them in place
         kept = (*state.memory, state.positions, writing.column, writing.plan, writing.written)
         for tensor in kept:
-            torch._dynamo.mark_static_address(tensor)  # type: ignore[attr-defined]
+            torch._dynamo.mark_static_address(tensor)
         if valid.is_cuda:
-            torch.compiler.cudagraph_mark_step_begin()
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         self._compiled(model, state, writing, groups, valid)
 
 

@@ -8,6 +8,7 @@ time. What these layers give a row does not depend on the rows beside it, to the
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -56,18 +57,11 @@ class Int8Linear(nn.Module):
     @torch.no_grad()
     def dequantized(self, dtype: torch.dtype) -> nn.Linear:
         """An ordinary layer with the rounded weights."""
-        layer = nn.utils.skip_init(
-            nn.Linear,
-            self.in_features,
-            self.out_features,
-            bias=self.bias is not None,
-            device=self.weight.device,
-            dtype=dtype,
-        )
-        layer.weight.copy_(self.weight * self.scale.unsqueeze(1))
+        layer = nn.Linear(self.in_features, self.out_features, bias=self.bias is not None, device="meta")
+        layer.weight = nn.Parameter((self.weight * self.scale.unsqueeze(1)).to(dtype), requires_grad=False)
         if self.bias is not None:
-            layer.bias.copy_(self.bias)
-        return layer.requires_grad_(False)
+            layer.bias = nn.Parameter(self.bias.to(dtype), requires_grad=False)
+        return layer
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., K] -> [..., N]. Off the CPU, and for many rows, the weights are turned into x's type on the way."""
@@ -79,7 +73,7 @@ class Int8Linear(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Int8Linear:
         """A cast of the model does not round the scales, only moves them."""
         scale = self.scale
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if self.scale.dtype != torch.float32:
             self.scale = scale.to(self.weight.device)
         return self
@@ -94,9 +88,7 @@ class FloatLinear(nn.Linear):
     @classmethod
     def of(cls, layer: nn.Linear) -> FloatLinear:
         """Shares the layer's weights."""
-        made = nn.utils.skip_init(
-            cls, layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta"
-        )
+        made = cls(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
         made.weight, made.bias = layer.weight, layer.bias
         return made
 
@@ -107,10 +99,10 @@ class FloatLinear(nn.Linear):
         return super().forward(x)
 
 
-def _replace(model: nn.Module, kind: type[nn.Module], make: Callable[[nn.Module], nn.Module]) -> None:
+def _replace(model: nn.Module, kinds: tuple[type, ...], make: Callable[[Any], nn.Module]) -> None:
     for parent in model.modules():
         for name, child in parent.named_children():
-            if type(child) is kind:
+            if type(child) in kinds:
                 setattr(parent, name, make(child))
 
 
@@ -119,15 +111,14 @@ def quantize(model: nn.Module) -> None:
 
     The state dict then has `….weight` in int8 and `….scale`; such a state dict loads into a model so prepared.
     """
-    _replace(model, FloatLinear, lambda layer: Int8Linear.of(layer))  # type: ignore[arg-type]
-    _replace(model, nn.Linear, lambda layer: Int8Linear.of(layer))  # type: ignore[arg-type]
+    _replace(model, (nn.Linear, FloatLinear), Int8Linear.of)
 
 
 def dequantize(model: nn.Module, dtype: torch.dtype) -> None:
     """The other way, in place: for devices without an int8 kernel. What was rounded stays rounded."""
-    _replace(model, Int8Linear, lambda layer: layer.dequantized(dtype))  # type: ignore[operator]
+    _replace(model, (Int8Linear,), lambda layer: layer.dequantized(dtype))
 
 
 def few_rows(model: nn.Module) -> None:
-    """Have the linear layers of a float32 model on the CPU use our kernel, in place; the weights are the same."""
-    _replace(model, nn.Linear, lambda layer: FloatLinear.of(layer))  # type: ignore[arg-type]
+    """Have the linear layers of a float32 model use our kernel on the CPU, in place; the weights are the same."""
+    _replace(model, (nn.Linear,), FloatLinear.of)
