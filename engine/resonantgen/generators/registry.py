@@ -6,7 +6,6 @@ and plays where that is installed.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -24,7 +23,6 @@ _GENERATORS = {
     (Role.MELODY, PATTERN): ("resonantgen.generators.melody", "MelodyGenerator"),
 }
 _PACKAGES = ("torch", "scipy", "python_stretch", "transformers")  # that MusicGen needs
-_KEPT_MODELS = 2  # in memory at a time
 
 
 def generator_names(role: Role) -> list[str]:
@@ -68,9 +66,8 @@ def require_audio_generator(name: str) -> None:
         )
 
 
-@lru_cache(maxsize=_KEPT_MODELS)
 def get_audio_generator(name: str) -> AudioGenerator:
-    """A generator of sound; the same object again, so that its model stays in memory. Raises ModelError."""
+    """A generator of sound. Whichever is asked for again, its model is still in memory."""
     from resonantgen.generators.musicgen.generator import MusicGenGenerator  # imported here: it brings torch
 
     generator: AudioGenerator = MusicGenGenerator(name)

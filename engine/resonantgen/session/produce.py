@@ -130,7 +130,7 @@ class _Production:
         files: Mapping[Role, Callable[[], bytes]],
         on_progress: OnProgress,
     ) -> tuple[Take, bytes | None]:
-        context = {role: take.score for role, take in heard.items()}
+        context = _scores(heard)
         fit, wav = None, None
         if recipe.part.is_sound:
             performance = _perform(recipe, context, HeardSamples(files), self.studio, on_progress)
@@ -177,7 +177,7 @@ def remake(recipe: Recipe, context: Mapping[Role, Take], studio: Studio, read_au
 
     Raises ModelError where the model that performed it is not there.
     """
-    scores = {role: take.score for role, take in context.items()}
+    scores = _scores(context)
     if not recipe.part.is_sound:
         score = compose(recipe, scores, studio)
         return score, render_wav(score, recipe, studio.sound(recipe), studio)
@@ -186,6 +186,11 @@ def remake(recipe: Recipe, context: Mapping[Role, Take], studio: Studio, read_au
     files = {role: partial(made_wav, take, tempo, studio, read_audio) for role, take in context.items()}
     performance = _perform(recipe, scores, HeardSamples(files), studio, no_progress)
     return performance.score, wav_of(performance.samples, recipe.settings.sample_rate)
+
+
+def _scores(takes: Mapping[Role, Take]) -> dict[Role, Score]:
+    """In the tracks' order, so that it is the same when a take is made again."""
+    return {role: takes[role].score for role in Role if role in takes}
 
 
 def compose(recipe: Recipe, context: Mapping[Role, Score], studio: Studio) -> Score:

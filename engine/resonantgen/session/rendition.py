@@ -88,16 +88,22 @@ def recipe_at(recipe: Recipe, tempo: TempoMap) -> Recipe:
 
 
 class HeardSamples(Mapping[Role, Samples]):
-    """The sound of a track's context, [frames, 2] each. Each is made when it is first asked for: few models listen."""
+    """The sound of a track's context, [frames, 2] each, in the tracks' order, whatever that of `files`.
+
+    Each is made when it is first asked for: few models listen.
+    """
 
     def __init__(self, files: Mapping[Role, Callable[[], bytes]]) -> None:
-        self._files = dict(files)  # that give a WAV file
+        self._files = {role: files[role] for role in Role if role in files}  # that give a WAV file
         self._samples: dict[Role, Samples] = {}
 
     def __getitem__(self, role: Role) -> Samples:
         if role not in self._samples:
             self._samples[role] = read_samples(self._files[role]())
         return self._samples[role]
+
+    def __contains__(self, role: object) -> bool:  # not by making it, as Mapping would
+        return role in self._files
 
     def __iter__(self) -> Iterator[Role]:
         return iter(self._files)

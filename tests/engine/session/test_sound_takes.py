@@ -14,11 +14,12 @@ import pytest
 import soundfile
 
 from engine.session.fakes import MELODY, SHORT, SMALL, FakeStudio, about, step, words
+from lab import SilentStudio
 from resonantgen.errors import BadValue, ModelNotFound, ModelUnusable, PromptError, TrackLocked
 from resonantgen.generators.audio import AudioRequest, Performance
 from resonantgen.instruments.base import Samples, Sound
 from resonantgen.music.midi import read_midi
-from resonantgen.music.notes import Role, Score
+from resonantgen.music.notes import Note, Role, Score
 from resonantgen.music.theory import Key
 from resonantgen.music.time import Meter, TempoMap
 from resonantgen.session.codec import pack, unpack
@@ -286,6 +287,7 @@ class Listening(FakeStudio):
 
     def perform(self, generator: str, request: AudioRequest, on_bar: Callable[[int], None]) -> Performance:
         self.requests.append(request)
+        assert [role for role in Role if role in request.context] == list(request.context)
         return super().perform(generator, request, on_bar)
 
 
@@ -358,6 +360,40 @@ class TestContext:
             again.lock("harmony")
             again.regenerate()
             assert len(again.playing[Role.HARMONY].score) == 0 and again.playing[Role.BASS].number == 2
+
+
+def heard_in(kind: str, length_ticks: int) -> Score:
+    """What no pattern would play, but an ear may write down."""
+    notes = {
+        "nothing": [],
+        "one note": [Note(length_ticks - 1, 127, 1, 1)],
+        "one drone": [Note(0, 0, length_ticks, 127)],
+        "every key": [Note(7 * key, key, 11 * key + 1, 1 + key % 127) for key in range(128)],
+        "a cluster on each sixteenth": [Note(t, k, 60, 64) for t in range(3, length_ticks, 120) for k in range(50, 60)],
+    }[kind]
+    return Score.of(notes, length_ticks)
+
+
+HEARD = ["nothing", "one note", "one drone", "every key", "a cluster on each sixteenth"]
+
+
+@pytest.mark.parametrize("kind", HEARD)
+@pytest.mark.parametrize("role", list(Role))
+def test_the_generators_of_notes_play_to_whatever_is_heard(tmp_path: Path, role: Role, kind: str) -> None:
+    class Ear(SilentStudio):
+        def require(self, generators: Collection[str]) -> None: ...
+
+        def perform(self, generator: str, request: AudioRequest, on_bar: Callable[[int], None]) -> Performance:
+            made = FakeStudio().perform(generator, request, on_bar)
+            return replace(made, score=heard_in(kind, request.request.plan.length_ticks))
+
+    with Session.create(tmp_path / "night.rg", Ear()) as session:
+        session.generate(TECHNO, seed=7, bars=2, meter="5/4", tempo=400, sample_rate=44_100)
+        session.regenerate(generators={role: SMALL})
+        session.lock(role)
+        session.regenerate()
+        session.regenerate(words("jazz", style="jazz"))
+        assert {take.number for other, take in session.playing.items() if other is not role} == {3}
 
 
 class TestMaking:

@@ -1,0 +1,235 @@
+"""Tracks of sound from the command line: with a generator that costs nothing, and with a real, tiny MusicGen model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import soundfile
+
+from engine.session.fakes import SMALL, FakeStudio
+from resonantgen.cli import main
+from resonantgen.generators.audio import AudioRequest, Performance
+from resonantgen.models import folder as models
+from resonantgen.models.catalog import model_info
+from resonantgen.music.notes import Role
+from resonantgen.music.time import Meter, TempoMap
+from resonantgen.session import studio
+from resonantgen.session.session import Session
+
+Run = Callable[..., tuple[int, str, str]]
+GENERATE = ("generate", "dark techno", "--project", "night.rg", "--bars", "2", "--seed", "7", "--tempo", "170")
+
+
+class FakeGenerator:
+    """What the session's fake studio plays."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def perform(self, request: AudioRequest, on_bar: Callable[[int], None]) -> Performance:
+        return FakeStudio().perform(self.name, request, on_bar)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command in an empty folder, on a machine without models: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(models.MODELS_VARIABLE, str(tmp_path / "models"))
+
+    def command(*arguments: str) -> tuple[int, str, str]:
+        code = main(arguments)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return command
+
+
+@pytest.fixture
+def song(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The same where every model is installed, with a project whose drums are sound."""
+    monkeypatch.setattr(studio, "require_audio_generator", lambda name: None)
+    monkeypatch.setattr(studio, "get_audio_generator", FakeGenerator)
+    code, out, errors = run(*GENERATE, "--tracks", "drums,bass", "--generator", f"drums={SMALL}")
+    assert (code, errors) == (0, "")
+    assert f"{SMALL}: beat 169.8 bpm, stretched by 0.3%, 4 ms off the grid" in out
+    return run
+
+
+def document(run: Run, *arguments: str) -> dict[str, Any]:
+    code, out, errors = run(*arguments, "--json")
+    assert code == 0, errors
+    parsed: dict[str, Any] = json.loads(out)
+    return parsed
+
+
+def test_show_tells_how_it_fits(song: Run) -> None:
+    _, out, _ = song("show")
+    (line,) = (line for line in out.splitlines() if line.split()[:1] == ["drums"])
+    assert f"take 1          {SMALL}: beat 169.8 bpm" in line and "TR-909" not in line
+    drums, bass = document(song, "show")["tracks"]
+    assert drums["generator"] == SMALL and drums["fit"]["heard_tempo_bpm"] == 169.75
+    assert bass["generator"] == "pattern" and bass["fit"] is None
+
+
+def test_a_picture_says_that_its_notes_were_heard(song: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from resonantgen.session import portrait
+
+    labels = []
+    draw = portrait.draw_session
+
+    def watched(lanes: list[Any], *arguments: Any, **options: Any) -> object:
+        labels.extend(lane.sound_label for lane in lanes)
+        return draw(lanes, *arguments, **options)
+
+    monkeypatch.setattr(portrait, "draw_session", watched)
+    assert song("show", "--picture", "night.png")[0] == 0
+    assert labels[0] == f"{SMALL}, notes as heard" and "heard" not in labels[1]
+    assert (tmp_path / "night.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_generator_stays_until_another_is_asked_for(song: Run) -> None:
+    def players() -> list[str]:
+        return [track["generator"] for track in document(song, "show")["tracks"]]
+
+    for command in (("regenerate",), ("regenerate", "darker"), ("set", "drums", "density", "0.4"), ("tempo", "140")):
+        assert song(*command)[0] == 0
+        assert players() == [SMALL, "pattern"], command
+    code, out, _ = song("regenerate", "--generator", "drums=pattern", "--generator", "bass=musicgen-melody")
+    assert code == 0 and "musicgen-melody: beat 139.8 bpm" in out
+    assert players() == ["pattern", "musicgen-melody"]
+    assert song("undo")[0] == 0 and players() == [SMALL, "pattern"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (["drums=magic"], '"magic" is no generator for drums. Generators: pattern, '),
+        (["flute=pattern"], '"flute" is no track. Tracks: drums, bass, harmony, melody.'),
+        (["drums"], '"drums" names no track and its generator. Such as: drums=musicgen-small'),
+        (["drums="], '"drums=" names no track'),
+        (["drums=musicgen-small", "drums=pattern"], '"drums" cannot have two generators: musicgen-small and pattern.'),
+        (["drums=musicgen-small"], "musicgen-small is not on this machine. Fetch it with: resonantgen models pull"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line_before_anything_is_made(
+    run: Run, tmp_path: Path, asked: list[str], message: str
+) -> None:
+    options = [option for each in asked for option in ("--generator", each)]
+    code, out, errors = run(*GENERATE, *options)
+    assert code == 2 and out == "" and message in errors and errors.count("\n") == 1
+    assert not (tmp_path / "night.rg").exists()
+
+
+def test_missing_packages_are_told_with_the_command(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "installed", lambda name: None)
+    monkeypatch.setitem(sys.modules, "python_stretch", None)
+    code, _, errors = run(*GENERATE, "--generator", "drums=musicgen-small")
+    assert code == 2 and "pip install 'resonantgen[musicgen]'" in errors and errors.count("\n") == 1
+    assert not (tmp_path / "night.rg").exists()
+
+
+PROGRAM = """
+import sys
+from resonantgen.cli import main
+arguments = {arguments}
+assert main(arguments) == 0
+heavy = {{"torch", "transformers", "python_stretch", *{more}}} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+def test_tracks_of_notes_load_nothing_neural(tmp_path: Path) -> None:
+    for arguments, more in (
+        (["generate", "techno", "--project", "night.rg", "--bars", "1", "--tracks", "drums"], set()),
+        (["show", "--project", "night.rg"], {"scipy", "numba"}),
+        (["--help"], {"scipy", "numba", "numpy", "resonantgen.models"}),
+    ):
+        program = PROGRAM.format(arguments=arguments, more=more or "()")
+        subprocess.run([sys.executable, "-c", program], check=True, timeout=300, cwd=tmp_path)
+
+
+# -- a real model -----------------------------------------------------------------------------------------------------
+
+
+def install(folder: Path, name: str) -> None:
+    """A tiny checkpoint with random weights, as `models pull` would have left it."""
+    import tiny_musicgen
+
+    tiny_musicgen.write(folder / name)
+    info = model_info(name)
+    files = [
+        models.FileRecord(file.name, file.stat().st_size, models.file_sha256(file))
+        for file in sorted((folder / name).iterdir())
+    ]
+    manifest = models.Manifest(
+        format=models.FORMAT,
+        name=name,
+        source="https://example.org",
+        repository=info.repository,
+        commit="0" * 40,
+        licence=info.licence,
+        files=files,
+    )
+    (folder / name / models.MANIFEST).write_bytes(msgspec.json.encode(manifest))
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A folder to work in, and the environment of a machine with a model."""
+    folder = tmp_path_factory.mktemp("neural")
+    install(folder / "models", "musicgen-small")
+    return folder, {**os.environ, models.MODELS_VARIABLE: str(folder / "models"), "OMP_NUM_THREADS": "1"}
+
+
+def test_a_track_of_sound_from_words_to_export(machine: tuple[Path, dict[str, str]]) -> None:
+    folder, environment = machine
+
+    def resonantgen(*arguments: str) -> str:
+        command = [sys.executable, "-m", "resonantgen", *arguments]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        return done.stdout
+
+    out = resonantgen(*GENERATE, "--generator", "drums=musicgen-small")
+    assert "musicgen-small: " in out
+    frames = TempoMap(Fraction(170), Meter(4, 4), 48_000).frames(2)
+    before = json.loads(resonantgen("show", "--json"))["tracks"]
+    assert [track["generator"] for track in before] == ["musicgen-small", "pattern", "pattern", "pattern"]
+    assert before[0]["frames"] == frames and before[0]["fit"]["model"] == "musicgen-small"
+
+    resonantgen("lock", "drums")
+    resonantgen("regenerate")
+    resonantgen("regenerate", "more aggressive")
+    after = json.loads(resonantgen("show", "--json"))["tracks"]
+    assert after[0] == {**before[0], "locked": True}
+    assert all(old["audio_sha256"] != new["audio_sha256"] for old, new in zip(before[1:], after[1:], strict=True))
+    recorded = (folder / "night.rg" / "audio" / f"{before[0]['audio_sha256']}.wav").read_bytes()
+    assert hashlib.sha256(recorded).hexdigest() == before[0]["audio_sha256"]
+
+    resonantgen("export", "--to", "out")
+    assert (folder / "out" / "drums.wav").read_bytes() == recorded
+    assert {soundfile.info(folder / "out" / f"{name}.wav").frames for name in (*Role, "mix")} == {frames}
+    resonantgen("tempo", "97.3")
+    resonantgen("export", "--to", "slow")
+    frames = TempoMap(Fraction("97.3"), Meter(4, 4), 48_000).frames(2)
+    assert {soundfile.info(folder / "slow" / f"{name}.wav").frames for name in (*Role, "mix")} == {frames}
+
+
+def test_the_same_words_and_seed_give_the_same_bytes_in_another_process(
+    machine: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, environment = machine
+    monkeypatch.setenv(models.MODELS_VARIABLE, environment[models.MODELS_VARIABLE])
+    with Session.open(folder / "night.rg", readonly=True) as session:
+        take = session.takes(Role.DRUMS)[0]
+        assert session.replay(take) == (take.notes_sha256, take.audio_sha256)
