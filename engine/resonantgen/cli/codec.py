@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from resonantgen.cli.base import F, Interrupted, commands, json_option, print_json, reporter
+from resonantgen.cli.base import Interrupted, commands, json_option, print_json, reporter
 from resonantgen.errors import ModelNotFound
 
 if TYPE_CHECKING:
@@ -26,10 +26,7 @@ INTERRUPTED = "Interrupted. Nothing was written."
 FILE = click.Path(path_type=Path)
 
 
-def device_option(function: F) -> F:
-    return click.option(
-        "--device", metavar="NAME", envvar="RESONANTGEN_DEVICE", default="cpu", help="cpu, cuda or mps. Default: cpu"
-    )(function)
+device_option = click.option("--device", metavar="NAME", help="auto, cpu, cuda or mps. Default: $RESONANTGEN_DEVICE")
 
 
 @commands.group("codec")
@@ -44,7 +41,7 @@ def codec_group() -> None:
 @click.option("--bandwidth", metavar="KBPS", type=float, help="In kbit/s; 6 by default, where the model has it.")
 @device_option
 @json_option
-def encode(source: Path, target: Path, model: str, bandwidth: float | None, device: str, as_json: bool) -> None:
+def encode(source: Path, target: Path, model: str, bandwidth: float | None, device: str | None, as_json: bool) -> None:
     """Write a sound file's tokens. It may have any sample rate, and one or two channels."""
     from resonantgen.codecs.loading import load_codec
 
@@ -69,7 +66,9 @@ def encode(source: Path, target: Path, model: str, bandwidth: float | None, devi
 @click.option("--sample-rate", metavar="HZ", type=int, help="Default: the codec's.")
 @device_option
 @json_option
-def decode(source: Path, target: Path, model: str | None, sample_rate: int | None, device: str, as_json: bool) -> None:
+def decode(
+    source: Path, target: Path, model: str | None, sample_rate: int | None, device: str | None, as_json: bool
+) -> None:
     """Write the sound of tokens, as long as what was encoded: a 24-bit WAV or FLAC file."""
     from resonantgen.codecs.loading import load_codec
     from resonantgen.codecs.token_file import read_header
@@ -176,12 +175,8 @@ def _progress(console: Console, name: str) -> Iterator[Callable[[float], None]]:
     """A bar while there is a terminal; and what Ctrl-C means here."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (
-        TextColumn("  {task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-    )
+    label = TextColumn("  {task.description}", markup=False)
+    columns = (label, BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     try:
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task(name, total=1.0)

@@ -7,13 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resonantgen.errors import ModelNotFound, ModelUnusable, quoted
+from resonantgen.errors import ModelNotFound, ModelUnusable
 from resonantgen.models.catalog import catalog, model_info
 from resonantgen.models.folder import installed
 
 if TYPE_CHECKING:
-    import torch
-
     from resonantgen.codecs.encodec.model import Encodec
 
 _PACKAGES = ("torch", "scipy")
@@ -27,11 +25,11 @@ class LoadedCodec:
     weights_sha256: str
 
 
-def load_codec(model: str, device: str = "cpu") -> LoadedCodec:
+def load_codec(model: str, device: str | None = None) -> LoadedCodec:
     """The codec of a model of the catalogue (a MusicGen has one, too), or of weights in a folder or file.
 
-    Raises BadValue for what is neither, ModelNotFound if it was not fetched, ModelDamaged, and ModelUnusable where
-    torch is not installed or there is no such device.
+    It runs where `device` says, or else $RESONANTGEN_DEVICE. Raises BadValue for what is neither, ModelNotFound if it
+    was not fetched, ModelDamaged, and ModelUnusable where torch is not installed or there is no such device.
     """
     name, path = find_weights(model)
     missing = [package for package in _PACKAGES if find_spec(package) is None]
@@ -40,8 +38,9 @@ def load_codec(model: str, device: str = "cpu") -> LoadedCodec:
             f"Codecs do not work without {' and '.join(missing)}. Install it with: pip install 'resonantgen[neural]'"
         )
     from resonantgen.codecs.encodec.weights import read_weights
+    from resonantgen.lm.device import place
 
-    target = _device(device)
+    target = place(device, "float32").device
     weights = read_weights(path, name)
     return LoadedCodec(weights.codec().to(target), weights.sha256)
 
@@ -56,15 +55,3 @@ def find_weights(model: str) -> tuple[str | None, Path]:
     if path.name != model or path.suffix:
         raise ModelNotFound(f"There is no file or folder {model}.")
     return model_info(model).name, path  # raises: it says which names are near
-
-
-def _device(name: str) -> torch.device:
-    """Raises ModelUnusable."""
-    import torch
-
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise ModelUnusable(f"There is no device {quoted(name)} here. Take cpu, or one that PyTorch has.") from None
-    return device

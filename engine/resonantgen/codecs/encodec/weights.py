@@ -53,9 +53,9 @@ class Weights:
     sha256: str  # of the weights as published, in whatever layout
 
     def codec(self) -> Encodec:
-        """The model with these weights, on the CPU. It shares their memory."""
-        model = _empty_model(self.config)
-        model.load_state_dict(self.state, assign=True)
+        """The model with these weights, on the CPU."""
+        model = _empty_model(self.config).to_empty(device="cpu")  # its tensors lie in memory as it wants them
+        model.load_state_dict(self.state)
         return model.eval().requires_grad_(False)
 
 
