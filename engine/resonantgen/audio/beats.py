@@ -8,6 +8,7 @@ onset times (P. Grosche, M. Müller, "Extracting predominant local pulse informa
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -180,7 +181,7 @@ def _downbeat(growth: Array, pulse: float, phase: float, meter: Meter) -> float:
         score += BACKBEAT * ((bright - low) + np.roll(bright - low, 2) - (bright - low).mean() * 2)[[1, 2, 3, 0]]
     first = phase + int(np.argmax(score)) * pulse
     bar = per_bar * pulse
-    return first - np.floor((first + 0.1 * pulse) / bar) * bar
+    return first - math.floor((first + 0.1 * pulse) / bar) * bar
 
 
 def _by_place(values: Array, per_bar: int) -> Array:

@@ -29,7 +29,7 @@ def stretch(samples: NDArray[np.float64], frames: int, sample_rate: int) -> NDAr
     stretcher = python_stretch.Signalsmith.Stretch(SEED)
     stretcher.preset(samples.shape[1], sample_rate)
     stretcher.setTimeFactor(len(samples) / frames)
-    made = stretcher.process(np.ascontiguousarray(samples.T, np.float32))
+    made = np.asarray(stretcher.process(np.ascontiguousarray(samples.T, np.float32)))
     out = np.zeros((frames, samples.shape[1]))
     out[: made.shape[1]] = made.T[:frames]  # its own rounding of the length may differ by one
     return out

@@ -49,7 +49,8 @@ _DENIALS = frozenset({"no", "without", "not", "minus", "except", "remove", "drop
 # What the plan says in its own words, whatever the prompt said.
 _QUANTITIES = re.compile(
     r"\b\d+(?:\.\d+)?\s*(?:bpm|beats per minute|bars?)\b|\b\d{1,2}/\d{1,2}\b"
-    r"|\b(?:in|key of)\s+[a-h](?:#|b|♯|♭| sharp| flat)?\s*(?:major|minor|maj|min|dorian|phrygian|lydian|mixolydian)?(?=\s*$)",
+    r"|\b(?:in|key of)\s+[a-h](?:#|b|♯|♭| sharp| flat)?"
+    r"\s*(?:major|minor|maj|min|harmonic minor|dorian|phrygian|lydian|mixolydian)?(?=\s*$)",
     re.IGNORECASE,
 )
 _JOINED_STYLES = re.compile(r"\b(?:drums? and bass|drum n bass|rhythm and blues|r and b)\b", re.IGNORECASE)
