@@ -55,9 +55,9 @@ def _read_safetensors(path: Path, prefix: str) -> dict[str, torch.Tensor]:
 
 def _read_pickled(path: Path) -> Any:
     try:
-        with warnings.catch_warnings():
+        with path.open("rb") as file, warnings.catch_warnings():  # by its path, torch would go by its suffix
             warnings.simplefilter("ignore")  # of old pickles: they are read, or they are not
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         code = _CODE.search(str(error))
         if code is not None:

@@ -21,7 +21,8 @@ from resonantgen.errors import ModelDamaged, ModelUnusable
 Layout = Literal["encodec", "huggingface", "audiocraft"]
 Tensors = Mapping[str, Tensor]
 
-Width = Annotated[int, msgspec.Meta(ge=1, le=1 << 16)]
+Width = Annotated[int, msgspec.Meta(ge=1, le=1 << 12)]
+Bandwidth = Annotated[float, msgspec.Meta(gt=0, le=1000)]
 Few = Annotated[int, msgspec.Meta(ge=1, le=16)]
 
 _TRAINING_ONLY = re.compile(r"quantizer\.layers\.\d+\.codebook\.(inited|cluster_size|embed_avg)")
@@ -32,7 +33,7 @@ _REFERENCE_DEPTH = 8
 class PublishedConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of Hugging Face's config.json that matter, with its defaults: those of the 24 kHz model."""
 
-    target_bandwidths: Annotated[tuple[float, ...], msgspec.Meta(min_length=1)] = (1.5, 3.0, 6.0, 12.0, 24.0)
+    target_bandwidths: Annotated[tuple[Bandwidth, ...], msgspec.Meta(min_length=1)] = (1.5, 3.0, 6.0, 12.0, 24.0)
     sampling_rate: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] = 24_000
     audio_channels: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1
     normalize: bool = False
@@ -41,7 +42,7 @@ class PublishedConfig(msgspec.Struct, frozen=True, kw_only=True):
     hidden_size: Width = 128
     num_filters: Width = 32
     num_residual_layers: Few = 1
-    upsampling_ratios: Annotated[tuple[Width, ...], msgspec.Meta(min_length=1, max_length=16)] = (8, 5, 4, 2)
+    upsampling_ratios: Annotated[tuple[Width, ...], msgspec.Meta(min_length=1, max_length=8)] = (8, 5, 4, 2)
     norm_type: Literal["weight_norm", "time_group_norm"] = "weight_norm"
     kernel_size: Width = 7
     last_kernel_size: Width = 7

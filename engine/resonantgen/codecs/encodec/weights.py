@@ -115,7 +115,10 @@ def _our_config(published: Published, name: str, source: str) -> EncodecConfig:
     fields = published.config
     if fields.normalize != (fields.chunk_length_s is not None):
         raise ModelUnusable(f"{source} normalises sound without cutting it into segments, or the other way round.")
-    return EncodecConfig.from_huggingface(msgspec.to_builtins(fields), name)
+    try:
+        return EncodecConfig.from_huggingface(msgspec.to_builtins(fields), name)
+    except ModelUnusable:
+        raise ModelUnusable(f"The settings of {source} are those of no EnCodec model that runs here.") from None
 
 
 def _empty_model(config: EncodecConfig) -> Encodec:
