@@ -15,7 +15,7 @@ def crossfade(ending: NDArray[np.float64], beginning: NDArray[np.float64]) -> ND
     they are the same (M. Fink, M. Holters, U. Zölzer, "Signal-matched power-complementary cross-fading", DAFx 2016).
     """
     frames = len(ending)
-    toward = (np.arange(frames)[:, None] + 0.5) / max(frames, 1)
+    toward = np.sin(np.pi / 2 * (np.arange(frames)[:, None] + 0.5) / max(frames, 1)) ** 2  # sets out and arrives gently
     energy = np.sqrt(float(np.sum(ending**2)) * float(np.sum(beginning**2)))
     alike = float(np.sum(ending * beginning)) / energy if energy > QUIET else 0.0
     alike = min(max(alike, 0.0), 1.0)  # opposed pieces are not made louder than either
