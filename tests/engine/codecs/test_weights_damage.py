@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
 from encodec_checkpoints import (
     SMALL_24KHZ,
     SMALL_32KHZ,
@@ -23,9 +26,6 @@ from encodec_checkpoints import (
     save_musicgen,
 )
 from encodec_reference import package
-from safetensors.torch import load_file, save_file
-from torch import Tensor
-
 from resonantgen.codecs.encodec.weights import read_weights
 from resonantgen.errors import BadValue, ModelDamaged, ModelError, ModelNotFound, ModelUnusable
 

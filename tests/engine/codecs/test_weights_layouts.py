@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+
 from encodec_checkpoints import (
     SMALL_24KHZ,
     SMALL_32KHZ,
@@ -19,8 +21,6 @@ from encodec_checkpoints import (
     save_musicgen,
 )
 from encodec_reference import package, sound
-from safetensors.torch import load_file, save_file
-
 from resonantgen.codecs.encodec.config import EncodecConfig
 from resonantgen.codecs.encodec.layouts import from_audiocraft, from_encodec, from_huggingface
 from resonantgen.codecs.encodec.weights import Weights, read_weights, to_weights
