@@ -57,6 +57,16 @@ class LMRequest:
         """Of each of its rows."""
         return (self.conditioning, self.null)[: self.rows]
 
+    @property
+    def prefix_length(self) -> int:
+        """Room that its conditions need."""
+        return max(condition.prefix_length for condition in self.conditions)
+
+    @property
+    def cross_length(self) -> int:
+        """Room that its conditions need; at least 1."""
+        return max(1, *(condition.cross_length for condition in self.conditions))
+
 
 def columns_of(request: LMRequest, delays: Sequence[int]) -> int:
     """Columns that its frames and its prompt take: the last codebook is done max(delays) columns after the first."""
@@ -187,10 +197,13 @@ class Batch:
             request.prompt_frames
         )  # columns that are read at once; the one before the first unknown is left to a step
         read = torch.cat([start_column(self._special), plan[:known].T], dim=1).to(self.device)
-        for row, conditioning in zip(rows, request.conditions, strict=True):
-            self.model.condition(self._state, row, conditioning)
+        own = _rows(self._state, rows[0], rows[-1] + 1, request.cross_length)
+        for row, conditioning in enumerate(request.conditions):
+            self.model.condition(own, row, conditioning)
         if known:
-            self.model(read[None, :, :-1].expand(len(rows), -1, -1), self._state, rows)
+            self.model(read[None, :, :-1].expand(len(rows), -1, -1), own, range(len(rows)))
+        for row, count in zip(rows, own.counts, strict=True):
+            self._state.counts[row] = count
         writing = self._writing
         writing.column[list(rows)] = read[:, -1]
         writing.plan[place, :columns] = plan.to(self.device)
@@ -219,7 +232,7 @@ class Batch:
         seats = list(self._seats.values())
         rows = max((seat.rows[-1] + 1 for seat in seats), default=0)
         # Compiled steps have one shape: they step all rows
-        self._stepped = _first_rows(self._state, rows) if self._write is write_column else self._state
+        self._stepped = _rows(self._state, 0, rows) if self._write is write_column else self._state
         kinds: dict[Sampling, list[_Seat]] = {}
         for seat in seats:
             kinds.setdefault(seat.request.sampling, []).append(seat)
@@ -265,16 +278,16 @@ class Batch:
         return frames
 
 
-def _first_rows(state: State, rows: int) -> State:
-    """The same state, seen as one of fewer rows."""
+def _rows(state: State, first: int, last: int, cross: int | None = None) -> State:
+    """The same state, seen as one of these rows alone, with room for so many vectors of cross conditioning."""
     return replace(
         state,
-        memory=[memory[:, :rows] for memory in state.memory],
-        cross_memory=[memory[:, :rows] for memory in state.cross_memory],
-        positions=state.positions[:rows],
-        prefixes=state.prefixes[:rows],
-        cross_lengths=state.cross_lengths[:rows],
-        counts=state.counts[:rows],
+        memory=[memory[:, first:last] for memory in state.memory],
+        cross_memory=[memory[:, first:last, :, :cross] for memory in state.cross_memory],
+        positions=state.positions[first:last],
+        prefixes=state.prefixes[first:last],
+        cross_lengths=state.cross_lengths[first:last],
+        counts=state.counts[first:last],
     )
 
 
@@ -282,14 +295,13 @@ def stream(
     model: Transformer, request: LMRequest, frames: int = 1, write: WriteColumn = write_column
 ) -> Iterator[Tensor]:
     """Write a request: `frames` frames [K, frames] at a time as they are made, the last time what is left."""
-    conditions = request.conditions
     batch = Batch(
         model,
         1,
         columns_of(request, model.config.delays),
         guided=request.rows == 2,
-        prefix=max(condition.prefix_length for condition in conditions),
-        cross=max(condition.cross_length for condition in conditions),
+        prefix=request.prefix_length,
+        cross=request.cross_length,
         write=write,
     )
     handle = batch.add(request)
