@@ -11,6 +11,7 @@ import json
 import math
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -47,6 +48,16 @@ SAMPLE_RATE = 32000
 FRAME_SAMPLES = 640
 CODES = 64  # tokens of a codebook, apart from the special one
 CHROMA_FRAMES = 12  # of the melody model: 235 in the published one
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A MusicGen in Hugging Face layout, and the same model in `transformers`."""
+
+    kind: Kind
+    folder: Path
+    reference: Reference
+
 
 PIECES = ("techno", "house", "jazz", "dark", "warm", "drums", "bass", "loop", "bpm", "minor", "major", "in", "only")
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789,.#:-/"
@@ -159,7 +170,8 @@ def liven(model: Reference) -> None:
         elif "embed_tokens" in name or "shared" in name:
             torch.nn.init.normal_(weight, std=1.0)
         elif weight.ndim == 2:
-            gain = 4.0 if ".lm_heads." in name else 1.0
+            # Words stay the same while they are attended to: if they were all that counted, so would greedy tokens
+            gain = 4.0 if ".lm_heads." in name else 0.3 if "encoder_attn.out_proj" in name else 1.0
             torch.nn.init.normal_(weight, std=gain / math.sqrt(weight.shape[1]))
         elif name.endswith("bias"):
             torch.nn.init.normal_(weight, std=0.1)

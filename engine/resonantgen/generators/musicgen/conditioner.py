@@ -57,6 +57,11 @@ class Conditioner:
         self._width = settings.decoder.hidden_size
         self._chroma_length = settings.chroma_length
 
+    @property
+    def follows_melody(self) -> bool:
+        """Whether a melody can be given."""
+        return self._chroma_settings is not None
+
     @torch.inference_mode()
     def condition(self, words: str, melody: Melody | None = None) -> Guided:
         """What words ask for, and for a melody model a melody. Without either, nothing is asked for.

@@ -33,6 +33,7 @@ from resonantgen.lm.int8 import quantize
 from resonantgen.lm.transformer import Transformer
 
 CHUNK_FRAMES = 5  # of sound that is handed on at a time: a tenth of a second
+LONGEST_SECONDS = 30.0  # the published models learned from pieces of this length
 
 
 class MusicGen:
@@ -95,6 +96,16 @@ class MusicGen:
     def frame_samples(self) -> int:
         """Samples of a frame: of what one column of tokens plays."""
         return self.codec.frame_samples
+
+    @property
+    def longest_seconds(self) -> float:
+        """That it plays well at a stretch. It may be asked for more."""
+        return LONGEST_SECONDS
+
+    @property
+    def follows_melody(self) -> bool:
+        """Whether it can be given a melody."""
+        return self._conditioner.follows_melody
 
     def condition(self, words: str, melody: Melody | None = None) -> Guided:
         """See `Conditioner.condition`."""

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_musicgen
 import torch
 from numpy.typing import NDArray
 from transformers.audio_utils import chroma_filter_bank
 from transformers.models.musicgen_melody.feature_extraction_musicgen_melody import MusicgenMelodyFeatureExtractor
 
+import tiny_musicgen
 from resonantgen.errors import AudioError, ModelDamaged
 from resonantgen.generators.musicgen.chroma import ChromaSettings, chroma
 from resonantgen.generators.musicgen.layout import read_chroma_settings, read_settings
