@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import msgspec
 import pytest
 import soundfile
 
+import tiny_musicgen
 from engine.session.fakes import SMALL, FakeStudio
 from resonantgen.cli import main
 from resonantgen.generators.audio import AudioRequest, Performance
@@ -24,7 +24,6 @@ from resonantgen.models.catalog import model_info
 from resonantgen.music.notes import Role
 from resonantgen.music.time import Meter, TempoMap
 from resonantgen.session import studio
-from resonantgen.session.session import Session
 
 Run = Callable[..., tuple[int, str, str]]
 GENERATE = ("generate", "dark techno", "--project", "night.rg", "--bars", "2", "--seed", "7", "--tempo", "170")
@@ -161,11 +160,9 @@ def test_tracks_of_notes_load_nothing_neural(tmp_path: Path) -> None:
 # -- a real model -----------------------------------------------------------------------------------------------------
 
 
-def install(folder: Path, name: str) -> None:
+def install(folder: Path, name: str, kind: tiny_musicgen.Kind) -> None:
     """A tiny checkpoint with random weights, as `models pull` would have left it."""
-    import tiny_musicgen
-
-    tiny_musicgen.write(folder / name)
+    tiny_musicgen.write(folder / name, kind)
     info = model_info(name)
     files = [
         models.FileRecord(file.name, file.stat().st_size, models.file_sha256(file))
@@ -183,53 +180,54 @@ def install(folder: Path, name: str) -> None:
     (folder / name / models.MANIFEST).write_bytes(msgspec.json.encode(manifest))
 
 
-@pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """A folder to work in, and the environment of a machine with a model."""
-    folder = tmp_path_factory.mktemp("neural")
-    install(folder / "models", "musicgen-small")
-    return folder, {**os.environ, models.MODELS_VARIABLE: str(folder / "models"), "OMP_NUM_THREADS": "1"}
+REPLAY = """
+from resonantgen.session.session import Session
+with Session.open("night.rg", readonly=True) as session:
+    sounds = [take for take in session.playing.values() if take.is_sound]
+    assert [take.id for take in sounds] == ["drums-1", "melody-2"]
+    for take in sounds:
+        assert session.replay(take) == (take.notes_sha256, take.audio_sha256), take.id
+"""
 
 
-def test_a_track_of_sound_from_words_to_export(machine: tuple[Path, dict[str, str]]) -> None:
-    folder, environment = machine
+def test_tracks_of_sound_from_words_to_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path / "models", "musicgen-small", "mono")
+    install(tmp_path / "models", "musicgen-melody", "melody")
+    monkeypatch.setenv(models.MODELS_VARIABLE, str(tmp_path / "models"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # beside other tests, threads that wait for each other take minutes
 
     def resonantgen(*arguments: str) -> str:
         command = [sys.executable, "-m", "resonantgen", *arguments]
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
         assert (done.returncode, done.stderr) == (0, ""), done.stderr
         return done.stdout
 
-    out = resonantgen(*GENERATE, "--generator", "drums=musicgen-small")
-    assert "musicgen-small: " in out
+    def tracks() -> list[dict[str, Any]]:
+        shown: list[dict[str, Any]] = json.loads(resonantgen("show", "--json"))["tracks"]
+        return shown
+
+    assert "musicgen-small: " in resonantgen(*GENERATE, "--generator", "drums=musicgen-small")
     frames = TempoMap(Fraction(170), Meter(4, 4), 48_000).frames(2)
-    before = json.loads(resonantgen("show", "--json"))["tracks"]
+    before = tracks()
     assert [track["generator"] for track in before] == ["musicgen-small", "pattern", "pattern", "pattern"]
     assert before[0]["frames"] == frames and before[0]["fit"]["model"] == "musicgen-small"
 
     resonantgen("lock", "drums")
-    resonantgen("regenerate")
-    resonantgen("regenerate", "more aggressive")
-    after = json.loads(resonantgen("show", "--json"))["tracks"]
+    resonantgen("regenerate", "make it more aggressive", "--generator", "melody=musicgen-melody")
+    after = tracks()
+    assert [track["generator"] for track in after] == ["musicgen-small", "pattern", "pattern", "musicgen-melody"]
     assert after[0] == {**before[0], "locked": True}
     assert all(old["audio_sha256"] != new["audio_sha256"] for old, new in zip(before[1:], after[1:], strict=True))
-    recorded = (folder / "night.rg" / "audio" / f"{before[0]['audio_sha256']}.wav").read_bytes()
+    recorded = (tmp_path / "night.rg" / "audio" / f"{before[0]['audio_sha256']}.wav").read_bytes()
     assert hashlib.sha256(recorded).hexdigest() == before[0]["audio_sha256"]
 
     resonantgen("export", "--to", "out")
-    assert (folder / "out" / "drums.wav").read_bytes() == recorded
-    assert {soundfile.info(folder / "out" / f"{name}.wav").frames for name in (*Role, "mix")} == {frames}
+    assert (tmp_path / "out" / "drums.wav").read_bytes() == recorded
+    assert {soundfile.info(tmp_path / "out" / f"{name}.wav").frames for name in (*Role, "mix")} == {frames}
+
     resonantgen("tempo", "97.3")
     resonantgen("export", "--to", "slow")
     frames = TempoMap(Fraction("97.3"), Meter(4, 4), 48_000).frames(2)
-    assert {soundfile.info(folder / "slow" / f"{name}.wav").frames for name in (*Role, "mix")} == {frames}
+    assert {soundfile.info(tmp_path / "slow" / f"{name}.wav").frames for name in (*Role, "mix")} == {frames}
 
-
-def test_the_same_words_and_seed_give_the_same_bytes_in_another_process(
-    machine: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder, environment = machine
-    monkeypatch.setenv(models.MODELS_VARIABLE, environment[models.MODELS_VARIABLE])
-    with Session.open(folder / "night.rg", readonly=True) as session:
-        take = session.takes(Role.DRUMS)[0]
-        assert session.replay(take) == (take.notes_sha256, take.audio_sha256)
+    subprocess.run([sys.executable, "-c", REPLAY], cwd=tmp_path, check=True, timeout=600)
