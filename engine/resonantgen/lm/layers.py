@@ -6,10 +6,10 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag, gelu
 
 from resonantgen.lm.cache import View
 from resonantgen.lm.config import LMConfig
+from resonantgen.lm.elementwise import Norm, gelu, sinusoids, sum_vectors
 
 
 class Layer(nn.Module):
@@ -24,16 +24,16 @@ class Layer(nn.Module):
         super().__init__()
         self.heads = config.heads
         width = config.width
-        self.attention_norm = nn.LayerNorm(width)
+        self.attention_norm = Norm(width)
         self.query_key_value = nn.Linear(width, 3 * width, bias=False)
         self.attention_out = nn.Linear(width, width, bias=False)
         self.cross_attention = config.cross_attention
         if config.cross_attention:
-            self.cross_norm = nn.LayerNorm(width)
+            self.cross_norm = Norm(width)
             self.cross_query = nn.Linear(width, width, bias=False)
             self.cross_key_value = nn.Linear(width, 2 * width, bias=False)
             self.cross_out = nn.Linear(width, width, bias=False)
-        self.feedforward_norm = nn.LayerNorm(width)
+        self.feedforward_norm = Norm(width)
         self.up = nn.Linear(width, config.feedforward, bias=False)
         self.down = nn.Linear(config.feedforward, width, bias=False)
 
@@ -68,24 +68,24 @@ class TokenEmbedding(nn.Module):
     def forward(self, columns: Tensor) -> Tensor:
         """Columns [B, K, T] int64 -> [B, T, width]."""
         tokens = columns.transpose(1, 2) + self.offsets
-        vectors = embedding_bag(tokens.flatten(0, 1), self.weight, mode="sum")
+        vectors = sum_vectors(tokens.flatten(0, 1), self.weight)
         return vectors.view(*tokens.shape[:2], -1)
 
 
 class PositionEmbedding(nn.Module):
     """Sinusoids of a position, computed for any position: cosines first, then sines, as MusicGen has them."""
 
-    steps: Tensor
+    bits: Tensor
 
     def __init__(self, width: int) -> None:
         """Of vectors of an even width of 4 or more. Wavelengths go from 2 pi to 20000 pi."""
         super().__init__()
-        half = width // 2
-        self.exponent = -math.log(10_000) / (half - 1)
-        # Integers: a model that is made bfloat16 must not round its frequencies
-        self.register_buffer("steps", torch.arange(half, device="cpu"), persistent=False)
+        step = torch.arange(width // 2, dtype=torch.float32, device="cpu")
+        frequencies = torch.exp(step * -(math.log(10_000) / (width // 2 - 1)))
+        # Bits of float32: a model that is made bfloat16 must not round its frequencies
+        self.register_buffer("bits", frequencies.view(torch.int32), persistent=False)
 
-    def forward(self, positions: Tensor) -> Tensor:
-        """Positions [B, T] int64 -> [B, T, width] in float32."""
-        angles = positions.unsqueeze(-1) * torch.exp(self.steps.float() * self.exponent)
-        return torch.cat([angles.cos(), angles.sin()], dim=-1)
+    def forward(self, positions: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Positions [B, T] int64 -> [B, T, width] of a type, which is rounded to at the end."""
+        exact = torch.promote_types(dtype, torch.float32)
+        return sinusoids(positions, self.bits.view(torch.float32).to(exact)).to(dtype)

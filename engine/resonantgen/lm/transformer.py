@@ -19,6 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 from resonantgen.lm.cache import Chunk, Offline, State, Step, View
 from resonantgen.lm.conditioning import NULL, Conditioning
 from resonantgen.lm.config import LMConfig
+from resonantgen.lm.elementwise import Norm
 from resonantgen.lm.layers import Layer, PositionEmbedding, TokenEmbedding
 
 
@@ -34,7 +35,7 @@ class Transformer(nn.Module):
         self.embedding = TokenEmbedding(config)
         self.position_embedding = PositionEmbedding(config.width)
         self.layers = cast(Sequence[Layer], nn.ModuleList([Layer(config) for _ in range(config.layers)]))
-        self.norm = nn.LayerNorm(config.width)
+        self.norm = Norm(config.width)
         self.heads = nn.Linear(config.width, sum(config.vocabularies), bias=False)  # one below the other
         self.register_buffer("logit_index", _logit_index(config.vocabularies), persistent=False)
         self._initialise()
@@ -124,7 +125,7 @@ class Transformer(nn.Module):
 
     def _layers(self, x: Tensor, view: View) -> Tensor:
         """Vectors [B, T, width], to which their positions are added, through all layers."""
-        x = x + self.position_embedding(view.positions).to(x.dtype)
+        x = x + self.position_embedding(view.positions, x.dtype)
         for number, layer in enumerate(self.layers):
             x = layer(x, number, view)
         return x
