@@ -1,8 +1,8 @@
 """EnCodec (Défossez et al., "High Fidelity Neural Audio Compression", 2022), streaming, without its training.
 
-EnCodec 24 kHz is causal, but its paddings reflect: nothing leaves the decoder before frame 7, later each frame gives its
-320 samples. MusicGen's 32 kHz codec looks ahead; its decoder holds 4 frames back. EnCodec 48 kHz codes segments of a
-second, each by itself: whole segments come and go.
+EnCodec 24 kHz is causal, but its paddings reflect: nothing leaves the decoder before frame 7, later each frame gives
+its 320 samples. MusicGen's 32 kHz codec looks ahead: its decoder holds not quite 4 frames back. EnCodec 48 kHz codes
+segments of a second, each by itself: whole segments come and go.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from resonantgen.codecs.encodec import seanet
 from resonantgen.codecs.encodec.config import EncodecConfig
 from resonantgen.codecs.encodec.segments import SegmentDecoder, SegmentEncoder, Segments
 from resonantgen.codecs.rvq import ResidualQuantizer
+from resonantgen.codecs.streaming import Sequence, SequenceState, join
 from resonantgen.errors import AudioError, BadValue
+
+TILE_FRAMES = 64  # how much of a long sound is worked on at a time
 
 
 class Encodec(nn.Module):
@@ -78,13 +81,16 @@ class EncodecEncoder:
     def __init__(self, codec: Encodec, codebooks: int, batch: int) -> None:
         if not 1 <= codebooks <= codec.codebooks:
             raise BadValue(f"{codec.name} has from 1 to {codec.codebooks} codebooks, not {codebooks}.")
-        self._codec, self._codebooks, self._finished = codec, codebooks, False
+        self._codec, self._finished = codec, False
+        self._search = codec.quantizer.search(codebooks)
         self._like = codec.quantizer.codebooks  # of this type, on this device
         self._silence = self._like.new_empty(batch, codec.channels, 0)
         segments = codec.segments
         self._state = codec.encoder_net.start(batch) if segments is None else None
         if segments is not None:
-            nothing = Codes(self._quantize(self._like.new_empty(batch, codec.config.dimension, 0)), self._silence[:, 0])
+            nothing = Codes(
+                self._search.encode(self._like.new_empty(batch, 0, codec.config.dimension)), self._silence[:, 0]
+            )
             self._segments = SegmentEncoder(segments, self._encode_segment, nothing, self._silence)
 
     def push(self, x: Tensor) -> Codes:
@@ -104,13 +110,12 @@ class EncodecEncoder:
             x = x.to(self._like)
             if self._state is None:
                 return self._segments.step(x, last)
-            return Codes(self._quantize(self._codec.encoder_net.step(x, self._state, last)))
+            net, tile = self._codec.encoder_net, TILE_FRAMES * self._codec.frame_samples
+            return Codes(self._search.encode(_in_tiles(net, self._state, x.transpose(1, 2), tile, last)))
 
     def _encode_segment(self, x: Tensor) -> Tensor:
-        return self._quantize(self._codec.encoder_net(x))
-
-    def _quantize(self, vectors: Tensor) -> Tensor:
-        return self._codec.quantizer.encode(vectors, self._codebooks)
+        vectors: Tensor = self._codec.encoder_net(x.transpose(1, 2))
+        return self._search.encode(vectors)
 
 
 class EncodecDecoder:
@@ -139,7 +144,9 @@ class EncodecDecoder:
         with torch.inference_mode():
             if self._state is None:
                 return self._segments.step(Codes(indices, codes.scales), last)
-            return self._codec.decoder_net.step(self._codec.quantizer.decode(indices), self._state, last)
+            vectors = self._codec.quantizer.decode(indices)
+            sound = _in_tiles(self._codec.decoder_net, self._state, vectors, TILE_FRAMES, last)
+            return sound.transpose(1, 2).contiguous()
 
     def _checked(self, indices: Tensor) -> Tensor:
         """Indices on the codec's device. Raises BadValue."""
@@ -155,7 +162,15 @@ class EncodecDecoder:
         return indices.to(codec.quantizer.codebooks.device)
 
     def _decode_segment(self, indices: Tensor) -> Tensor:
-        return self._codec.decoder_net(self._codec.quantizer.decode(indices))
+        sound: Tensor = self._codec.decoder_net(self._codec.quantizer.decode(indices))
+        return sound.transpose(1, 2)
+
+
+def _in_tiles(net: Sequence, state: SequenceState, x: Tensor, tile: int, last: bool) -> Tensor:
+    """One step of a network over x [B, T, C], in so small ones that what is between its layers stays in the cache."""
+    *tiles, final = torch.split(x, tile, dim=1)
+    done = [net.step(each, state, last=False) for each in tiles]
+    return join((*done, net.step(final, state, last)))
 
 
 def _batch(x: Tensor) -> int:

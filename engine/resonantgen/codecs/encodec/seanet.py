@@ -13,7 +13,7 @@ from resonantgen.codecs.streaming import Elu, Layer, Lstm, Residual, Sequence
 
 
 def encoder(config: EncodecConfig) -> Sequence:
-    """Sound [B, C, T] -> vectors [B, dimension, ceil(T / frame_samples)]."""
+    """Sound [B, T, C] -> vectors [B, ceil(T / frame_samples), dimension]."""
     width = config.filters
     layers: list[Layer[Any]] = [_conv(config, config.channels, width, config.kernel_size)]
     for ratio in reversed(config.ratios):
@@ -27,7 +27,7 @@ def encoder(config: EncodecConfig) -> Sequence:
 
 
 def decoder(config: EncodecConfig) -> Sequence:
-    """Vectors [B, dimension, F] -> sound [B, C, F * frame_samples]."""
+    """Vectors [B, F, dimension] -> sound [B, F * frame_samples, C]."""
     width = config.filters << len(config.ratios)
     layers: list[Layer[Any]] = [_conv(config, config.dimension, width, config.kernel_size)]
     if config.lstm_layers:
@@ -45,7 +45,7 @@ def _residual(config: EncodecConfig, width: int, growth: int) -> Residual:
     dilation = config.dilation_growth**growth
     block = Sequence(
         [
-            Elu(in_place=False),  # the shortcut still needs it
+            Elu(),
             _conv(config, width, inside, config.residual_kernel_size, dilation=dilation),
             Elu(),
             _conv(config, inside, width, 1),

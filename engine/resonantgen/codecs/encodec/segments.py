@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from resonantgen.codecs.base import Codes
-from resonantgen.codecs.streaming import join
 from resonantgen.errors import BadValue
 
 
@@ -65,7 +64,7 @@ class SegmentEncoder:
     waiting: Tensor  # [B, C, t] from the next segment's beginning on
 
     def step(self, x: Tensor, last: bool) -> Codes:
-        self.waiting = join((self.waiting, x))
+        self.waiting = torch.cat((self.waiting, x), dim=-1)
         indices, scales = [self.nothing.indices], []
         while self.waiting.shape[-1] >= self.segments.samples or (last and self.waiting.shape[-1]):
             segment = self.waiting[..., : self.segments.samples]
@@ -74,7 +73,7 @@ class SegmentEncoder:
             indices.append(self.encode(segment / scale))
             scales.append(scale[..., 0])
         assert self.nothing.scales is not None
-        return Codes(join(indices), torch.cat([self.nothing.scales, *scales], dim=1))
+        return Codes(torch.cat(indices, dim=-1), torch.cat([self.nothing.scales, *scales], dim=1))
 
 
 @dataclass
@@ -94,7 +93,7 @@ class SegmentDecoder:
         self.scales = self.sound[:, 0]
 
     def step(self, codes: Codes, last: bool) -> Tensor:
-        indices, scales = join((*self.waiting, codes.indices)), self.scales
+        indices, scales = torch.cat((*self.waiting, codes.indices), dim=-1), self.scales
         if codes.scales is not None:
             scales = torch.cat((scales, codes.scales.to(scales)), dim=1)
         if last:
@@ -110,7 +109,7 @@ class SegmentDecoder:
         self.waiting, self.scales = [indices], scales[:, len(lengths) :]
         if last and self.sound.shape[-1]:
             done.append(self.sound / self.weight)
-        return join(done)
+        return torch.cat(done, dim=-1)
 
     def _add(self, segment: Tensor) -> Tensor:
         """Fade a segment in where the last one fades out; give what no coming segment changes."""
