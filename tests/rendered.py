@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+
 from resonantgen.generators.base import Plan
 from resonantgen.generators.style import load_style
 from resonantgen.instruments.base import Samples, Sound

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from resonantgen.audio.onsets import BANDS, ENVELOPE_RATE, Onsets, band_levels, find_onsets, flux
+from resonantgen.audio.onsets import ENVELOPE_RATE, Onsets, band_levels, find_onsets, flux
 from resonantgen.music.time import Meter
 
 Array = NDArray[np.float64]
@@ -23,10 +23,10 @@ ONSET_DB = 1.0  # an onset is so much growth, in the mean of all bands, above wh
 SLOWEST, FASTEST, STEP = 0.66, 1.5, 1.0005  # the tempos that are tried, over the expected one
 PRIOR_OCTAVES = 0.15  # standard deviation of the weight towards the expected tempo
 LEAST_ONSETS, LEAST_ONSETS_PER_BAR = 6, 1.0
-LEAST_CLARITY = 0.35  # for a beat: the largest resultant of a pulse's phases; chance gives about 0.25
+# For a beat: the largest resultant of a pulse's phases. Of n random onsets, chance makes it the second over sqrt(n).
+LEAST_CLARITY, CHANCE, MOST_CLARITY = 0.35, 3.4, 0.9
 LOW_BANDS = 4  # in which a kick or a bass is heard
-BRIGHT_BANDS = 12  # from here on up: a snare, a hat
-BACKBEAT, CHANGE = 0.7, 0.3  # what a downbeat is known by, against its low growth
+SNARE_BANDS = slice(8, 17)  # 0.7 to 2.6 kHz, where a snare is, and neither a kick nor a hat
 LAP_SECONDS = 0.5  # of a loop that is heard again on each side of it
 EARLY_SECONDS = 0.02
 NEAR_BEAT = 0.12  # of a beat: an onset so near to it is on it
@@ -96,7 +96,8 @@ def find_beat(samples: Array, sample_rate: int, tempo_bpm: float, meter: Meter) 
     if len(onsets.seconds) < max(LEAST_ONSETS, LEAST_ONSETS_PER_BAR * bars):
         return None
     tempo, clarity = find_tempo(onsets, tempo_bpm, meter)
-    if clarity < LEAST_CLARITY:
+    chance = CHANCE / math.sqrt(len(onsets.seconds))
+    if clarity < min(max(chance, LEAST_CLARITY), MOST_CLARITY):
         return None
     pulse = pulses(meter)[0] * 60 / tempo
     pulse, phase, error = _fit_line(onsets, pulse, _pulse_phase(onsets, growth, pulse))
@@ -138,12 +139,11 @@ def _pulse_phase(onsets: Onsets, growth: Array, pulse: float) -> float:
 
 
 def _accents(onsets: Onsets, growth: Array) -> Array:
-    """How much each onset marks a beat, [n]: its growth over all bands, and in the low ones."""
+    """How much each onset marks a beat, [n]: its growth where kicks and where snares are."""
     at = np.clip(np.round(onsets.seconds * ENVELOPE_RATE).astype(int), 0, len(growth) - 1)
     around = np.stack([growth[np.clip(at + k, 0, len(growth) - 1)] for k in (-1, 0, 1, 2)]).max(axis=0)
     low = around[:, :LOW_BANDS].mean(axis=1)
-    rest = around[:, LOW_BANDS:].mean(axis=1) * (BANDS - LOW_BANDS) / BANDS
-    return np.asarray(low + rest)
+    return np.asarray(low + around[:, SNARE_BANDS].mean(axis=1))
 
 
 def _fit_line(onsets: Onsets, pulse: float, phase: float) -> tuple[float, float, float]:
@@ -167,18 +167,18 @@ def _fit_line(onsets: Onsets, pulse: float, phase: float) -> tuple[float, float,
 def _downbeat(growth: Array, pulse: float, phase: float, meter: Meter) -> float:
     """The first start of a bar, in seconds, at or after the piece's start (or a tenth of a pulse before it).
 
-    Of the bar's pulses it is the one with most low growth (a kick, a bass), with bright growth (a snare) on the
-    backbeats that would follow from it, and with the largest change of the spectrum from the pulse before.
+    Of the bar's pulses it is the one with most low growth (a kick, a bass), and in 4/4 with most of a snare's on the
+    backbeats that would follow from it. Right for 52 % of our drums, and right or half a bar off for 83 %: of a
+    four-on-the-floor bar the ear cannot tell more.
     """
     per_bar = round(meter.bar_ticks / 480 / pulses(meter)[0])
     count = int((len(growth) / ENVELOPE_RATE - phase) / pulse)
     at = np.round((phase + np.arange(count) * pulse) * ENVELOPE_RATE).astype(int)
     around = np.stack([growth[np.clip(at + k, 0, len(growth) - 1)] for k in range(-4, 5)]).max(axis=0)
-    low = _by_place(around[:, :LOW_BANDS].mean(axis=1), per_bar)
-    bright = _by_place(around[:, BRIGHT_BANDS:].mean(axis=1), per_bar)
-    score = low + CHANGE * _by_place(around.mean(axis=1), per_bar)
+    score = _by_place(around[:, :LOW_BANDS].mean(axis=1), per_bar)
     if meter.groups == (1, 1, 1, 1):
-        score += BACKBEAT * ((bright - low) + np.roll(bright - low, 2) - (bright - low).mean() * 2)[[1, 2, 3, 0]]
+        snare = _by_place(around[:, SNARE_BANDS].mean(axis=1), per_bar)
+        score += np.roll(snare, -1) + np.roll(snare, -3)
     first = phase + int(np.argmax(score)) * pulse
     bar = per_bar * pulse
     return first - math.floor((first + 0.1 * pulse) / bar) * bar

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from rendered import RATE
 from resonantgen.audio.loop import close_loop, crossfade, seam_jump
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from resonantgen.audio.loop import seam_jump
 from resonantgen.audio.resample import Resampler, resample, resample_loop, resampled_frames
 

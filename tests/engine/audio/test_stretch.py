@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from rendered import RATE, clicks
 from resonantgen.audio.beats import hear_onsets
 from resonantgen.audio.loop import seam_jump
@@ -65,7 +66,9 @@ def test_very_short_loops(frames):
     assert np.isfinite(made).all()
 
 
-@pytest.mark.parametrize(("tempo_factor", "rate"), [(0.5, 48_000), (0.8, 44_100), (1.0, 44_100), (1.3, 96_000), (2.0, 44_100)])
+@pytest.mark.parametrize(
+    ("tempo_factor", "rate"), [(0.5, 48_000), (0.8, 44_100), (1.0, 44_100), (1.3, 96_000), (2.0, 44_100)]
+)
 def test_renditions_keep_their_loudness(tempo_factor, rate):
     noise = np.random.default_rng(6).standard_normal((3 * RATE, 2)) * 0.05
     frames = round(3 * rate / tempo_factor) + 1
