@@ -291,10 +291,10 @@ def _only_pitch(intent: Intent) -> bool:
 
 
 def _all_read_words(standing: Standing, intent: Intent, role: Role | None, generators: Generators) -> bool:
-    """Whether the tracks that are named, by words or beside them, all have generators that are told the words."""
-    named = {*_named(intent), *generators, *([role] if role else [])}
+    """Whether the tracks that an edit is about all have generators that are told the words."""
     playing = {r: take.recipe.part.generator for r, take in standing.playing.items()}
-    return bool(named) and all({**playing, **generators}.get(r, PATTERN) != PATTERN for r in named)
+    about = {*_named(intent), *generators, *([role] if role else [])} or playing.keys() - standing.locked
+    return bool(about) and all({**playing, **generators}.get(r, PATTERN) != PATTERN for r in about)
 
 
 def _refuse_riddles(intent: Intent) -> None:

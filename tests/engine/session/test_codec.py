@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from engine.session.fakes import about, step, words
 from resonantgen.errors import ProjectDamaged
+from resonantgen.generators.audio import Fit
 from resonantgen.instruments.base import Macros, Sound
 from resonantgen.music.notes import Note, Role, Score
 from resonantgen.music.theory import Chord, ChordSpan, Key, Mode, Progression
@@ -34,6 +35,25 @@ def take(tempo: Fraction = Fraction(120), pieces: frozenset[str] = frozenset(), 
 def test_a_take_comes_back_as_it_was(tempo: Fraction, pieces: frozenset[str], text: str) -> None:
     value = take(tempo, pieces, text)
     assert codec.decode(codec.encode(value), Take) == value
+
+
+@given(
+    st.builds(
+        Fit,
+        model=st.text(),
+        weights_sha256=st.just("0" * 64),
+        prompt=st.text(),
+        seed=st.integers(0, 2**31 - 1),
+        attempts=st.integers(1, 4),
+        heard_tempo_bpm=st.none() | st.floats(20, 400),
+        stretch=st.floats(0.96, 1.04),
+        beat_error_ms=st.none() | st.floats(0, 100),
+        aligned=st.booleans(),
+    )
+)
+def test_a_take_of_sound_comes_back_as_it_was(fit: Fit) -> None:
+    value = replace(take(), fit=fit)
+    assert codec.decode(codec.encode(value), Take) == value == codec.unpack(codec.pack(value), Take)
 
 
 def test_the_order_in_a_set_does_not_show() -> None:

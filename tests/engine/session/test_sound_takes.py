@@ -229,6 +229,11 @@ class TestWords:
         assert self.told(session) == "dark techno, vinyl crackle"
         after = wavs(session)
         assert [role for role in Role if before[role] != after[role]] == [Role.DRUMS]
+        for role in (Role.BASS, Role.HARMONY, Role.MELODY):
+            session.lock(role)
+        session.regenerate(replace(crackle, text="cut to tape"))
+        assert self.told(session) == "dark techno, vinyl crackle, cut to tape"
+        session.unlock("bass")
         session.regenerate(replace(crackle, text="tape hiss"), generators={"bass": SMALL})
         assert session.playing[Role.BASS].recipe.part.words == "dark techno, tape hiss"
 

@@ -12,6 +12,7 @@ import pytest
 from engine.session.fakes import FakeStudio, words
 from resonantgen.errors import ProjectDamaged
 from resonantgen.music.notes import Role
+from resonantgen.session import folder
 from resonantgen.session.folder import SCHEMA_VERSION, upgraded_take
 from resonantgen.session.rendition import render_wav
 from resonantgen.session.session import Session
@@ -116,3 +117,21 @@ def test_what_is_no_take_stays_for_whoever_reads_it(old: Path, body: str) -> Non
             assert session.playing[Role.BASS].id == "bass-2"
             with pytest.raises(ProjectDamaged):
                 session.takes(Role.BASS)
+
+
+def test_an_upgrade_that_fails_midway_leaves_format_2(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, upgraded = bodies(old), []
+
+    def fail(body: str) -> str:
+        upgraded.append(body)
+        if len(upgraded) == 3:
+            raise KeyboardInterrupt
+        return upgraded_take(body)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(folder, "upgraded_take", fail)
+        with pytest.raises(KeyboardInterrupt):
+            Session.open(old)
+    assert version(old) == 2 and bodies(old) == before
+    with Session.open(old, studio=FakeStudio()) as session:
+        session.regenerate()
