@@ -130,7 +130,6 @@ class Step:
     def __init__(self, state: State) -> None:
         """The state's positions move on."""
         self.state = state
-        self.rows = torch.arange(state.rows, device=state.positions.device)
         position = state.positions.clone()
         state.positions.add_(1)
         self.positions = position.unsqueeze(-1)
@@ -139,6 +138,7 @@ class Step:
         memory = state.memory[0]
         self.kernel = memory.is_cpu and memory.dtype == torch.float32 and not torch.compiler.is_compiling()
         if not self.kernel:
+            self.rows = torch.arange(state.rows, device=memory.device)
             self.mask = _before(self.lengths, state.slots)
             if state.cross_memory:
                 self.cross_mask = _before(state.cross_lengths, state.cross_memory[0].shape[3])

@@ -50,8 +50,8 @@ class Transformer(nn.Module):
     def start(self, rows: int, columns: int | None = None, prefix: int = 0, cross: int = 0) -> State:
         """A state of rows that have read nothing, under the null condition.
 
-        `columns`: at most so many will be fed to a row (None: no end); `prefix`, `cross`: at most so many vectors of
-        either in any row's conditioning. Fewer take less memory.
+        `columns`: at most so many will be fed to a row (None: no end; fed more, it sees only so many); `prefix`,
+        `cross`: at most so many vectors of either in any row's conditioning. Fewer take less memory.
         """
         with torch.inference_mode(False):  # a state outlives the mode that it is made in
             return State.empty(self.config, rows, columns, prefix, cross, like=self.norm.weight.detach())
