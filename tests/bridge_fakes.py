@@ -121,6 +121,8 @@ class FakeEngine:
                 self.change({prefix + call.command: arguments["on"]})
             case "adjust":
                 self.change({prefix + arguments["attribute"]: arguments["value"]})
+            case "generator":
+                self.change({f"{prefix}generator": arguments["generator"]})
             case "play":
                 self.change({"play": arguments["on"]})
             case "stop":
@@ -138,7 +140,18 @@ class FakeEngine:
 
     def _result(self, call: Call) -> dict[str, Any]:
         match call.command:
-            case "generate" | "regenerate" | "adjust" | "style" | "key" | "meter" | "bars" | "undo" | "redo":
+            case (
+                "generate"
+                | "regenerate"
+                | "adjust"
+                | "generator"
+                | "style"
+                | "key"
+                | "meter"
+                | "bars"
+                | "undo"
+                | "redo"
+            ):
                 tracks = [call.arguments["track"]] if call.arguments.get("track") else [role.value for role in Role]
                 changed = {track: f"{track}-1" for track in tracks}
                 return {"changed": changed, "locked": [], "kept": [], "understood": None}

@@ -20,6 +20,7 @@ from resonantgen.music.theory import Key
 from resonantgen.music.time import TempoMap
 from resonantgen.prompt.intent import Intent
 from resonantgen.realtime.material import Frames, Grid, Material
+from resonantgen.realtime.messages import NO_RECORDINGS, Recordings
 from resonantgen.realtime.output import OutputStatus
 from resonantgen.realtime.ring import DeviceState, Telemetry
 from resonantgen.realtime.times import Times
@@ -69,6 +70,7 @@ class FakeWorker:
         preview_bar: Callable[[], int],
         tempo: TempoMap,
         listener: Callable[[Progress | Ready], None],
+        recordings: Recordings = NO_RECORDINGS,
     ) -> list[tuple[Take, bytes]]:
         self.made.append(order)
         if self._gate is not None:
@@ -89,14 +91,24 @@ class FakeWorker:
         def tell(progress: Progress) -> None:
             loop.call_soon_threadsafe(listener, progress)
 
-        takes = await asyncio.to_thread(
-            make_takes, order.job, order.standing, self.studio, order.numbers, add_audio, tell
-        )
+        def make() -> list[Take]:
+            numbers, read_audio = order.numbers, lambda take: recordings[take.audio_sha256]
+            return make_takes(order.job, order.standing, self.studio, numbers, add_audio, tell, read_audio=read_audio)
+
+        takes = await asyncio.to_thread(make)
         for take in takes:
             listener(self._ready(take, tempo))
         return [(take, files[take.audio_sha256]) for take in takes]
 
-    async def render(self, takes: list[Take], grid: Grid, first_bar: int, listener: Callable[[Ready], None]) -> None:
+    async def render(
+        self,
+        takes: list[Take],
+        grid: Grid,
+        first_bar: int,
+        listener: Callable[[Ready], None],
+        recordings: Recordings = NO_RECORDINGS,
+    ) -> None:
+        assert recordings.keys() == {take.audio_sha256 for take in takes if take.is_sound}
         self.rendered.append(tuple(take.id for take in takes))
         if self._gate is not None:
             self.waiting.set()
@@ -217,6 +229,8 @@ def replay(applied: list[tuple[str, Mapping[str, Any]]], session: Session, meani
                 getattr(session, command)(intent, **values)
             case "adjust":
                 session.adjust(values["attribute"], values["value"], track=values["track"])
+            case "generator":
+                session.regenerate(Intent(""), track=values["track"], generators={values["track"]: values["generator"]})
             case "key":
                 session.regenerate(Intent("", key=Key.parse(values["key"])))
             case "lock":

@@ -21,7 +21,7 @@ from resonantgen.music.time import Meter
 from resonantgen.prompt import intent_to_dict
 from resonantgen.prompt.intent import Intent
 from resonantgen.realtime.player import Player
-from resonantgen.session.jobs import NEW_SEEDS, Order
+from resonantgen.session.jobs import NEW_SEEDS, Job, Order
 from resonantgen.session.session import Session
 from resonantgen.session.values import Result
 from resonantgen_bridge.calls import Call, Listener, Value
@@ -85,6 +85,7 @@ class Commands:
         seed: int | None,
         tracks: Sequence[str] | None,
         sample_rate: int | None,
+        generators: Mapping[str, str] | None,
     ) -> Outcome:
         if not prompt.strip():  # such as a text field on a phone that was left empty
             raise PromptError('The prompt is empty. Say what you want to hear, such as "dark techno".')
@@ -94,7 +95,7 @@ class Commands:
         exact = None if tempo is None else _tempo(tempo)
 
         options: dict[str, Value] = {"key": key, "meter": meter, "bars": bars, "seed": seed}
-        options |= {"tracks": tracks, "sample_rate": sample_rate}
+        options |= {"tracks": tracks, "sample_rate": sample_rate, "generators": generators}
 
         def plan(intent: Intent) -> Order:
             return self._session.order_generation(intent, tempo=exact, **options)
@@ -102,11 +103,18 @@ class Commands:
         call = Call("generate", {"prompt": prompt, "tempo": tempo, **options})
         return await self._generate(call, plan, on_progress, text=prompt)
 
-    async def regenerate(self, on_progress: Listener, prompt: str, track: str | None, seed: int | None) -> Outcome:
+    async def regenerate(
+        self,
+        on_progress: Listener,
+        prompt: str,
+        track: str | None,
+        seed: int | None,
+        generators: Mapping[str, str] | None,
+    ) -> Outcome:
         def plan(intent: Intent) -> Order:
-            return self._session.order_regeneration(intent, track=track, seed=seed)
+            return self._session.order_regeneration(intent, track=track, seed=seed, generators=generators)
 
-        call = Call("regenerate", {"prompt": prompt, "track": track, "seed": seed})
+        call = Call("regenerate", {"prompt": prompt, "track": track, "seed": seed, "generators": generators})
         return await self._generate(call, plan, on_progress, text=prompt)
 
     async def adjust(self, on_progress: Listener, attribute: str, value: float, track: str | None) -> Outcome:
@@ -114,6 +122,21 @@ class Commands:
             return self._session.order_adjustment(attribute, value, track)
 
         call = Call("adjust", {"attribute": attribute, "value": value, "track": track})
+        return await self._generate(call, plan, on_progress)
+
+    async def generator(self, on_progress: Listener, track: str, generator: str) -> Outcome:
+        role = Role(track)
+
+        def plan(intent: Intent) -> Order:
+            order = self._session.order_regeneration(intent, track=track, generators={track: generator})
+            settings, playing = self._session.music()
+            take = playing.get(role)
+            if take is None or order.job.parts[role].generator != take.recipe.part.generator:
+                return order
+            nothing = Job(intent, settings, {}, {}, playing)  # it is so already: a surface repeats what it shows
+            return replace(order, job=nothing, numbers={})
+
+        call = Call("generator", {"track": track, "generator": generator})
         return await self._generate(call, plan, on_progress)
 
     async def style(self, on_progress: Listener, style: str) -> Outcome:

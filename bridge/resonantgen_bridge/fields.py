@@ -26,6 +26,10 @@ def on(doc: str, name: str = "on", default: object = True) -> Field:
     return Field(name, Kind.BOOL, doc, default)
 
 
+GENERATORS = Field(
+    "generators", Kind.GENERATORS, "who plays tracks: `drums=musicgen-small,bass=pattern`; `pattern` writes notes", None
+)
+GENERATOR = Field("generator", Kind.TEXT, "`pattern` writes notes; `musicgen-small` and its like make sound")
 KEY = Field("key", Kind.TEXT, 'such as "A minor", "F# major", "D dorian"')
 METER = Field("meter", Kind.TEXT, 'such as "4/4", "7/8"')
 SAMPLE_RATE = Field("sample_rate", Kind.INT, "of the stems", None, low=MIN_SAMPLE_RATE, high=MAX_SAMPLE_RATE, unit="Hz")

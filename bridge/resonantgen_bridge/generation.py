@@ -25,6 +25,7 @@ from resonantgen.session.values import Progress, Result, Take
 from resonantgen_bridge.calls import Call, Listener, Notice
 from resonantgen_bridge.hub import Hub
 from resonantgen_bridge.playback import Playback
+from resonantgen_bridge.renditions import recordings_of
 
 Plan: TypeAlias = Callable[[Intent], Order]  # from what the words mean; raises ResonantGenError
 Act: TypeAlias = Callable[[], Result]  # what needs nothing made, such as undo
@@ -217,7 +218,10 @@ class GenerationQueue:
                 self._tell_progress(request, message)
 
         tracks = len(order.job.parts)
-        made = await self._worker.make(order, lambda: self._playback.next_bar(grid, tracks), grid.tempo, listen)
+        recordings = await recordings_of(self._session, order.job.recordings)
+        made = await self._worker.make(
+            order, lambda: self._playback.next_bar(grid, tracks), grid.tempo, listen, recordings
+        )
         takes = [take for take, _ in made]
         try:
             for _, wav in made:

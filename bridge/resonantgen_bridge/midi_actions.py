@@ -132,7 +132,7 @@ def _take_track(command: Command, given: dict[str, Any], words: list[str]) -> No
 def _take_rest(command: Command, given: dict[str, Any], words: list[str], text: str) -> None:
     """Give the remaining words to the command's other fields: text takes all that is left, others a word each."""
     for field in command.fields:
-        if not words or field.name in given or field.kind in (Kind.TRACK, Kind.TRACKS):
+        if not words or field.name in given or field.kind in (Kind.TRACK, Kind.TRACKS, Kind.GENERATORS):
             continue
         part = " ".join(words) if field.kind is Kind.TEXT else words[0]
         given[field.name] = parse_field(field, part)

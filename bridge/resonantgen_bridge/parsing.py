@@ -134,6 +134,28 @@ def _tracks(field: Field, value: object) -> list[str]:
     return list(dict.fromkeys(_track(field, part) for part in parts))
 
 
+def _generators(field: Field, value: object) -> dict[str, str]:
+    """ "drums=musicgen-small,bass=pattern", or a list of such, or a mapping. Whether a track has such a generator, the
+    session says."""
+    from resonantgen.session.settings import parse_generators  # imported here: it brings styles and what plans music
+
+    if isinstance(value, Mapping):
+        pairs = list(value.items())
+    else:
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) for part in parts):
+            raise BadValue(f"{field.name} are tracks and their generators, such as: drums=musicgen-small")
+        pairs = list(parse_generators(parts).items())
+    if not pairs:
+        raise BadValue(f"{field.name} names no track and its generator. Such as: drums=musicgen-small")
+    found: dict[str, str] = {}
+    for track, name in pairs:
+        role, generator = _track(field, track), _text(field, name)
+        if found.setdefault(role, generator) != generator:
+            raise BadValue(f"{role} cannot have two generators: {found[role]} and {generator}. Name one.")
+    return {role: found[role] for role in _ROLES if role in found}
+
+
 def _shown(value: object) -> str:
     """What was given, for a message. Lists and the like are not shown: they may be nested without end."""
     if value is None or isinstance(value, (str, bool, float)) or (isinstance(value, int) and abs(value) < 1 << 64):
@@ -152,4 +174,5 @@ _PARSERS = {
     Kind.TEXT: _text,
     Kind.TRACK: _track,
     Kind.TRACKS: _tracks,
+    Kind.GENERATORS: _generators,
 }

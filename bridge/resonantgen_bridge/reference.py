@@ -39,6 +39,7 @@ _WORDS = {
     Kind.TEXT: "text",
     Kind.TRACK: "track",
     Kind.TRACKS: "list of tracks",
+    Kind.GENERATORS: "map by track",
 }
 
 

@@ -1,4 +1,5 @@
-"""Takes as sound, at any tempo and sample rate: as they were recorded where that fits, otherwise rendered again.
+"""Takes as sound, at any tempo and sample rate: as they were recorded where that fits, otherwise made again in the
+worker: notes are rendered, what is sound is stretched.
 
 What was found is kept, the latest first, as far as memory goes. Whoever asks for what is being found already waits with
 those who asked before. All of it belongs to the engine's loop; files are read and stems rendered elsewhere.
@@ -16,6 +17,7 @@ import numpy as np
 from resonantgen.music.notes import Role
 from resonantgen.music.time import TempoMap
 from resonantgen.realtime.material import Grid, Material
+from resonantgen.realtime.messages import NO_RECORDINGS, Recordings
 from resonantgen.realtime.worker import Listener, Ready, Worker, ignore
 from resonantgen.session.session import Session
 from resonantgen.session.values import Progress, Take
@@ -121,7 +123,8 @@ class Renditions:
 
         others = [take for take in takes if take.id not in found]
         if others:
-            await self._worker.render(others, grid, first_bar(), listen)
+            recordings = await recordings_of(self._session, [take for take in others if take.is_sound])
+            await self._worker.render(others, grid, first_bar(), listen, recordings)
         return found
 
 
@@ -142,6 +145,11 @@ class _Search:
             if not self._waiting and not self.task.done():
                 self.task.cancel()
                 self.given_up()
+
+
+async def recordings_of(session: Session, takes: Sequence[Take]) -> Recordings:
+    """The files of takes that are sound, read in another thread. Raises ProjectDamaged."""
+    return await asyncio.to_thread(session.recordings, takes) if takes else NO_RECORDINGS
 
 
 def _read(session: Session, take: Take) -> Material:

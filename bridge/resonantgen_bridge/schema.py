@@ -18,6 +18,7 @@ class Kind(StrEnum):
     TEXT = "text"
     TRACK = "track"  # a role, or its number from 1; always given back as the role's name
     TRACKS = "tracks"  # a list of them, or text with commas
+    GENERATORS = "generators"  # names by track, or text: "drums=musicgen-small"; always given back by the roles' names
 
 
 class _Required:

@@ -1,7 +1,10 @@
-"""What runs in the worker process: it composes and renders, one request after another, and keeps all it needs warm.
+"""What runs in the worker process: it composes, performs and renders, one request after another, and keeps all it needs
+warm, the models that have played included.
 
-Two threads: the main one works; the other reads the pipe, answers `Understand` at once, notes what is given up, and
-ends the process when the engine is gone. Work looks at `Post.gave_up` before each bar.
+Two threads: the main one works; that of `Post` reads the pipe. Work looks at `Post.gave_up` before each bar, and a
+model every few frames. What is rendered beside an order that performs has a thread of its own.
+
+Neither torch nor a model is loaded before a track is to be performed.
 """
 
 from __future__ import annotations
@@ -9,46 +12,25 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import sys
 import threading
-import time
-import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property, partial
 from multiprocessing.connection import Connection
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from resonantgen.errors import ResonantGenError
+from resonantgen.generators.audio import AudioRequest, Performance
 from resonantgen.music.notes import Role, Score
 from resonantgen.music.time import TempoMap
+from resonantgen.realtime.making_studio import Experience, MakingStudio, as_stored, gain_key, heard_whole
 from resonantgen.realtime.material import Grid
-from resonantgen.realtime.messages import (
-    REQUEST,
-    Advanced,
-    Done,
-    Failed,
-    GivenUp,
-    GiveUp,
-    Heard,
-    Hello,
-    Make,
-    Message,
-    Recorded,
-    Render,
-    Understand,
-    Warm,
-    meet_types,
-)
-from resonantgen.realtime.pace import Pace, Runway
+from resonantgen.realtime.messages import Advanced, Done, Heard, Hello, Make, Recorded, Render, Warm, meet_types
+from resonantgen.realtime.pace import Runway
+from resonantgen.realtime.post import Post, Stopped, answer
 from resonantgen.realtime.previews import Previews
-from resonantgen.session.codec import pack, unpack
 from resonantgen.session.produce import make_takes, threads_for
-from resonantgen.session.rendition import recipe_at
-from resonantgen.session.studio import Studio
+from resonantgen.session.rendition import recipe_at, wav_of
 from resonantgen.session.values import Progress, Recipe, Take
 
 if TYPE_CHECKING:
@@ -59,59 +41,6 @@ if TYPE_CHECKING:
 NICENESS = 10  # audio and the engine's loop go first
 RENDERING_THREADS = 2  # of `Render`
 
-Gains = dict[tuple[Role, str, str], float]  # by role, style and preset: the gain of the latest render, in dB
-
-
-@dataclass(frozen=True, slots=True)
-class Experience:
-    """What earlier requests taught. All threads add to it."""
-
-    gains: Gains = field(default_factory=dict)
-    pace: Pace = field(default_factory=Pace)
-
-
-class Stopped(Exception):
-    """The request was given up."""
-
-
-class Post:
-    """The process's end of the pipe. Any thread may `send`; `requests` is what is to be done, in order."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.requests: SimpleQueue[Make | Render] = SimpleQueue()
-        self._connection = connection
-        self._sending = threading.Lock()
-        self._given_up = 0  # the id of the request that was given up last
-
-    def start(self) -> None:
-        threading.Thread(target=self._read, name="post", daemon=True).start()
-
-    def gave_up(self, request_id: int) -> bool:
-        return self._given_up == request_id
-
-    def send(self, message: Message) -> None:
-        data = pack(message)
-        try:
-            with self._sending:
-                self._connection.send_bytes(data)
-        except OSError:
-            os._exit(0)  # the engine is gone
-
-    def _read(self) -> None:
-        while True:
-            try:
-                data = self._connection.recv_bytes()
-            except (EOFError, OSError):
-                os._exit(0)  # the engine is gone
-            request = unpack(data, REQUEST)
-            match request:
-                case GiveUp():
-                    self._given_up = request.id
-                case Understand():
-                    answer(self, request, partial(_understood, request))
-                case _:
-                    self.requests.put(request)
-
 
 def run(connection: Connection) -> None:
     """The life of a worker process."""
@@ -120,7 +49,8 @@ def run(connection: Connection) -> None:
         with suppress(OSError):
             os.nice(NICENESS)
     meet_types()
-    post, experience = Post(connection), Experience()
+    experience = Experience()
+    post = Post(connection, lambda request: perform(post, request, experience))
     post.start()
     post.send(Hello(0))
     for _ in warm_up(post):
@@ -138,82 +68,62 @@ def perform(post: Post, request: Make | Render, experience: Experience) -> None:
         answer(post, request, lambda: render(post, request, experience))
 
 
-def answer(post: Post, request: Message, work: Callable[[], Done]) -> None:
-    """Do some work, and send its result or why there is none. The process outlives any error in it."""
-    try:
-        post.send(work())
-    except Stopped:
-        post.send(GivenUp(request.id))
-    except ResonantGenError as error:
-        post.send(Failed(request.id, type(error).__name__, str(error)))
-    except Exception as error:
-        traceback.print_exc(file=sys.stderr)
-        post.send(Failed(request.id, "", " ".join(f"{type(error).__name__}: {error}".split())[:200]))
-
-
-def _understood(request: Understand) -> Done:
-    from resonantgen.prompt import understand
-
-    return Done(request.id, intent=understand(request.text))
-
-
 @dataclass(frozen=True)
-class MakingStudio(Studio):
-    """The studio for one request: it renders nothing before `may_render`, stops when asked to, and learns from it."""
+class _OrderStudio(MakingStudio):
+    """It tells an order's making what it does."""
 
-    check: Callable[[], None]  # raises Stopped
-    experience: Experience
-    may_render: threading.Event
+    making: _Making
 
     def render(self, score: Score, recipe: Recipe, sound: Sound, on_bar: Callable[[], None] | None = None) -> Samples:
-        from resonantgen.generators.style import load_style
-        from resonantgen.instruments.stem import render_stem
+        samples = super().render(score, recipe, sound, on_bar)
+        self.making.on_rendered(recipe, sound, samples)
+        return samples
 
-        def before_bar() -> None:
-            self.check()
-            if on_bar is not None:
-                on_bar()
-
-        self.may_render.wait()
-        role, settings, style = recipe.role, recipe.settings, load_style(recipe.part.style)
-        lufs, inserts = style.lufs_for(role), style.inserts_for(role)
-        begun_at = time.monotonic()
-        stem = render_stem(score, role, sound, settings.tempo, settings.bars, lufs, inserts, before_bar)
-        self.experience.pace.note(role, time.monotonic() - begun_at, settings.frames / settings.sample_rate)
-        self.experience.gains[gain_key(recipe, sound)] = stem.gain_db
-        return stem.samples
-
-
-def gain_key(recipe: Recipe, sound: Sound) -> tuple[Role, str, str]:
-    return recipe.role, recipe.part.style, sound.preset
+    def perform(self, generator: str, request: AudioRequest, on_bar: Callable[[int], None]) -> Performance:
+        self.making.before_performing()
+        performance = super().perform(generator, request, on_bar)
+        self.making.performed = performance.samples
+        return performance
 
 
 @dataclass
 class _Making:
-    """A `Make` under way. Its notes come first, each track's followed by a preview; then sound gets the cores."""
+    """A `Make` under way. Its notes come first, each track's followed by a preview; then sound gets the cores.
+
+    A generator of sound takes its time. The tracks before it do not wait for it: their sound gets the cores when it
+    begins, and is sent as it comes. What it has played is sent whole, then come the tracks after it as the first did.
+    """
 
     post: Post
     request: Make
     experience: Experience
-    drafts: list[Take] = field(default_factory=list)
+    drafts: dict[Role, Take] = field(default_factory=dict)  # in order
     recorded: int = 0
+    sent: set[Role] = field(default_factory=set)  # those whose whole sound was sent before its file
+    performed: Samples | None = None  # last
     may_render: threading.Event = field(default_factory=threading.Event)
-
-    @cached_property
-    def previews(self) -> _Previewing:
-        order, request = self.request.order, self.request
-        return _Previewing(self.post, request.id, Grid(request.tempo, order.job.settings.bars), self.experience)
+    performing: bool = False
+    stages: list[_Previewing] = field(default_factory=list)  # of tracks that begin together
+    open_stage: _Previewing | None = None
 
     def make(self) -> Done:
-        order = self.request.order
-        studio = MakingStudio(self.check, self.experience, self.may_render)
+        order, recordings = self.request.order, self.request.recordings
+        studio = _OrderStudio(self.check, self.experience, self.may_render, self)
         try:
             takes = make_takes(
-                order.job, order.standing, studio, order.numbers, self.add_audio, self.on_progress, self.on_draft
+                order.job,
+                order.standing,
+                studio,
+                order.numbers,
+                self.add_audio,
+                self.on_progress,
+                self.on_draft,
+                lambda take: recordings[take.audio_sha256],
             )
         finally:
             self.may_render.set()
-            self.previews.close()
+            for stage in self.stages:
+                stage.close()
         return Done(self.request.id, takes=tuple(takes))
 
     def check(self) -> None:
@@ -224,55 +134,118 @@ class _Making:
         self.check()
         self.post.send(Advanced(self.request.id, progress))
 
+    # -- notes, and sound that is performed ---------------------------------------------------------------------------
+
     def on_draft(self, draft: Take) -> None:
-        self.drafts.append(draft)
+        self.drafts[draft.role] = draft
         self.check()
-        self.previews.begin(draft, self.request.preview_bar)
+        if draft.is_sound:
+            self.performing = False
+            self._send_performed(draft)
+        else:
+            self._stage().begin(draft, self.request.preview_bar)
         if len(self.drafts) == len(self.request.order.job.parts):
-            settings = draft.recipe.settings
-            expected = self.previews.expected_seconds(settings.tempo, threads_for(settings.frames))
+            self._render_wholes()
+
+    def before_performing(self) -> None:
+        self.performing = True
+        self._render_wholes()
+
+    def _stage(self) -> _Previewing:
+        if self.open_stage is None:
+            self.may_render.clear()  # first bars first
+            grid = Grid(self.request.tempo, self.request.order.job.settings.bars)
+            self.open_stage = _Previewing(self.post, self.request.id, grid, self.experience)
+            self.stages.append(self.open_stage)
+        return self.open_stage
+
+    def _render_wholes(self) -> None:
+        """Every track of the stage has its first bar."""
+        stage, self.open_stage = self.open_stage, None
+        if stage is not None:
+            settings = self.request.order.job.settings
+            expected = stage.expected_seconds(settings.tempo, threads_for(settings.frames))
             if settings.tempo != self.request.tempo:  # then each is rendered again, in this thread
-                expected += self.previews.expected_seconds(self.request.tempo, 1)
-            self.previews.await_wholes(expected)
-            self.may_render.set()
+                expected += stage.expected_seconds(self.request.tempo, 1)
+            stage.await_wholes(expected)
+        self.may_render.set()
+
+    # -- sound --------------------------------------------------------------------------------------------------------
+
+    def _send_performed(self, draft: Take) -> None:
+        """At once, though its file is recorded after those of all tracks before it."""
+        assert self.performed is not None
+        sample_rate = draft.recipe.settings.sample_rate
+        samples, self.performed = self.performed, None
+        if draft.recipe.settings.tempo == self.request.tempo:
+            self._send_whole(draft, as_stored(samples), 0.0)
+        else:
+            self._send_at_tempo(draft, wav_of(samples, sample_rate))
+
+    def on_rendered(self, recipe: Recipe, sound: Sound, samples: Samples) -> None:
+        """In a thread that renders: while a model plays, a track does not wait for its turn to be recorded."""
+        if self.performing and recipe.settings.tempo == self.request.tempo:
+            gain_db = self.experience.gains[gain_key(recipe, sound)]
+            self._send_whole(self.drafts[recipe.role], as_stored(samples), gain_db)
 
     def add_audio(self, data: bytes) -> str:
         """Send a take's file, and what is to be heard of it. Files come in the order of the drafts."""
-        draft, audio_sha256 = self.drafts[self.recorded], hashlib.sha256(data).hexdigest()
+        draft, audio_sha256 = list(self.drafts.values())[self.recorded], hashlib.sha256(data).hexdigest()
         self.recorded += 1
         recipe = draft.recipe
-        plays = recipe.settings.tempo == self.request.tempo
-        gain_db = self.experience.gains[gain_key(recipe, draft.sound)]
+        is_new = draft.role not in self.sent
+        plays = is_new and recipe.settings.tempo == self.request.tempo
+        gain_db = 0.0 if draft.is_sound else self.experience.gains[gain_key(recipe, draft.sound)]
         notes = draft.score.notes
         if plays:
-            self.previews.end(draft.role)
+            self._end_preview(draft.role)
         self.post.send(Recorded(self.request.id, recipe.role, draft.id, notes, audio_sha256, data, plays, gain_db))
-        if not plays:
-            whole = heard_whole(self.request.id, draft, self.request.tempo, self.experience, self.check)
-            self.previews.end(draft.role)
-            self.post.send(whole)
+        if is_new and not plays:
+            self._send_at_tempo(draft, data)
         return audio_sha256
+
+    def _send_at_tempo(self, draft: Take, wav: bytes) -> None:
+        """Its sound at the tempo and sample rate that play, which are not its own."""
+        whole = heard_whole(self.request.id, draft, self.request.tempo, self.experience, self.check, lambda take: wav)
+        self._end_preview(draft.role)
+        self.sent.add(draft.role)
+        self.post.send(whole)
+
+    def _send_whole(self, draft: Take, samples: Frames, gain_db: float) -> None:
+        self._end_preview(draft.role)
+        self.sent.add(draft.role)
+        notes, data = draft.score.notes, samples.tobytes()
+        self.post.send(Heard(self.request.id, draft.role, draft.id, notes, 0, False, gain_db, data))
+
+    def _end_preview(self, role: Role) -> None:
+        for stage in self.stages:
+            if role in stage:
+                stage.end(role)
 
 
 def render(post: Post, request: Render, experience: Experience) -> Done:
-    """Takes again from their notes: first previews of each, then all of each."""
+    """Takes as they sound at another tempo: first previews of those of notes, then all of each."""
 
     def check() -> None:
         if post.gave_up(request.id):
             raise Stopped
+
+    def whole_of(take: Take) -> Heard:
+        return heard_whole(
+            request.id, take, tempo, experience, check, lambda take: request.recordings[take.audio_sha256]
+        )
 
     tempo = request.grid.tempo
     previews = _Previewing(post, request.id, request.grid, experience)
     try:
         for take in request.takes:
             check()
-            previews.begin(take, request.first_bar)
+            if not take.is_sound:
+                previews.begin(take, request.first_bar)
         at_a_time = min(RENDERING_THREADS, os.cpu_count() or 1)
         previews.await_wholes(previews.expected_seconds(tempo, at_a_time))
         with ThreadPoolExecutor(at_a_time, thread_name_prefix="render") as threads:
-            for whole in threads.map(
-                lambda take: heard_whole(request.id, take, tempo, experience, check), request.takes
-            ):
+            for whole in threads.map(whole_of, request.takes):
                 previews.end(whole.role)
                 post.send(whole)
     finally:
@@ -292,6 +265,9 @@ class _Previewing:
         runway = Runway(grid.bars, grid.tempo.seconds(grid.tempo.meter.bar_ticks))
         self._previews = Previews(runway, self._send, lambda: post.gave_up(request_id))
         self.end, self.close = self._previews.end, self._previews.close
+
+    def __contains__(self, role: Role) -> bool:
+        return role in self._tracks
 
     def begin(self, take: Take, bar: int) -> None:
         """A bar of a take. Its gain is that of the latest render with the same sound."""
@@ -319,23 +295,6 @@ class _Previewing:
         assert gain_db is not None, "its first bar was rendered"
         data = samples.tobytes()
         self._post.send(Heard(self._request_id, role, take.id, notes, stream.first_frame, True, gain_db, data))
-
-
-def heard_whole(
-    request_id: int, take: Take, tempo: TempoMap, experience: Experience, check: Callable[[], None]
-) -> Heard:
-    """A take at another tempo or sample rate, as its file would have it."""
-    import numpy as np
-
-    from resonantgen.instruments.wav import from_pcm24, to_pcm24
-
-    free = threading.Event()
-    free.set()
-    recipe = recipe_at(take.recipe, tempo)
-    samples = MakingStudio(check, experience, free).render(take.score, recipe, take.sound)
-    stored = from_pcm24(to_pcm24(samples)).astype(np.float32)
-    gain_db = experience.gains[gain_key(recipe, take.sound)]
-    return Heard(request_id, take.role, take.id, take.score.notes, 0, False, gain_db, stored.tobytes())
 
 
 def warm_up(post: Post) -> Iterator[None]:

@@ -5,7 +5,9 @@ Every request has an id that is never used again, and ends in exactly one `Done`
 
 from __future__ import annotations
 
-from typing import TypeAlias, cast
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, TypeAlias, cast
 
 import msgspec
 
@@ -16,6 +18,9 @@ from resonantgen.realtime.material import Grid
 from resonantgen.session.codec import pack, unpack
 from resonantgen.session.jobs import Order
 from resonantgen.session.values import Progress, Take
+
+Recordings: TypeAlias = Mapping[str, bytes]  # the WAV files of takes that are sound, by hash
+NO_RECORDINGS: Final[Recordings] = MappingProxyType({})
 
 
 class Message(msgspec.Struct, frozen=True, tag=True):
@@ -36,14 +41,21 @@ class Make(Message, frozen=True):
     order: Order
     preview_bar: int  # from 0
     tempo: TempoMap
+    recordings: Recordings = NO_RECORDINGS  # of `order.job.recordings`
+
+    @property
+    def performs(self) -> bool:
+        """Whether a generator of sound is to play, which can take minutes."""
+        return any(part.is_sound for part in self.order.job.parts.values())
 
 
 class Render(Message, frozen=True):
-    """Render takes again from their notes, at the grid's tempo and sample rate."""
+    """Takes at the grid's tempo and sample rate: notes are rendered again, sound is stretched."""
 
     takes: tuple[Take, ...]
     grid: Grid
     first_bar: int  # from 0: what is wanted first
+    recordings: Recordings = NO_RECORDINGS  # of those that are sound
 
 
 class GiveUp(Message, frozen=True):

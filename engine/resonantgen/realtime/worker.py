@@ -3,7 +3,8 @@
 All of `Worker` belongs to one asyncio loop. Each process has two threads here: one packs and sends requests, the other
 receives and unpacks replies (files to samples, too) and hands them to the loop.
 
-One order at a time is with the process; those that wait are kept here, so that they outlive it.
+One order at a time is with the process; those that wait are kept here, so that they outlive it. Only beside an order
+that performs, which can take minutes, takes are rendered: who goes over to another tempo does not wait for it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, TypeAlias
 
+import msgspec
+
 from resonantgen import errors
 from resonantgen.errors import Cancelled, EngineError, ResonantGenError, WorkerLost
 from resonantgen.music.notes import Role
@@ -23,6 +26,7 @@ from resonantgen.music.time import TempoMap
 from resonantgen.prompt.intent import Intent
 from resonantgen.realtime.material import Grid, Material, frames_of_bytes, frames_of_wav
 from resonantgen.realtime.messages import (
+    NO_RECORDINGS,
     Advanced,
     Done,
     Failed,
@@ -32,6 +36,7 @@ from resonantgen.realtime.messages import (
     Hello,
     Make,
     Recorded,
+    Recordings,
     Render,
     Reply,
     Understand,
@@ -96,7 +101,7 @@ class Worker:
         self._newborn: Peer | None = None  # started, but not yet ours
         self._answered = False  # whether the process has said hello
         self._open: dict[int, _Request] = {}  # those that are with the process
-        self._running: _Request | None = None  # the order among them
+        self._running: list[_Request] = []  # those among them that take their time
         self._waiting: list[_Request] = []
         self._deaths = 0  # in a row, with nothing done in between
         self._trouble = ""  # why calls fail at once
@@ -128,7 +133,7 @@ class Worker:
         self._fail([*self._open.values(), *self._waiting], Cancelled(SHUT_DOWN))
         self._open.clear()
         self._waiting.clear()
-        self._running = None
+        self._running.clear()
 
     @property
     def warming(self) -> bool:
@@ -147,7 +152,7 @@ class Worker:
 
     @property
     def busy(self) -> bool:
-        return self._running is not None or bool(self._waiting)
+        return bool(self._running or self._waiting)
 
     # -- work ---------------------------------------------------------------------------------------------------------
 
@@ -158,28 +163,40 @@ class Worker:
         return done.intent
 
     async def make(
-        self, order: Order, preview_bar: int | Callable[[], int], tempo: TempoMap, listener: Listener = ignore
+        self,
+        order: Order,
+        preview_bar: int | Callable[[], int],
+        tempo: TempoMap,
+        listener: Listener = ignore,
+        recordings: Recordings = NO_RECORDINGS,
     ) -> list[tuple[Take, bytes]]:
-        """Make an order's takes: them, whole, and the bytes of their WAV files.
+        """Make an order's takes: them, whole, and the bytes of their WAV files. `recordings` are those of its job.
 
         The listener is told how far it is and given what can be played: for each track its preview bar (counted from 0;
         a function is asked when the work begins), then so many bars that they last until all of it is there, then all
-        of it, at `tempo`, which is what plays. Cancelling stops the work at the next bar. Raises ResonantGenError,
-        WorkerLost.
+        of it, at `tempo`, which is what plays. A track of sound is there all at once. Cancelling stops the work at the
+        next bar, or after some frames of a model. Raises ResonantGenError, WorkerLost.
         """
         bar = preview_bar if isinstance(preview_bar, int) else 0
-        message = Make(next(self._ids), order, bar, tempo)
+        message = Make(next(self._ids), order, bar, tempo, recordings)
         files: dict[str, bytes] = {}
         done: Done = await self._call(message, listener, None if isinstance(preview_bar, int) else preview_bar, files)
         return [(take, files[take.audio_sha256]) for take in done.takes]
 
-    async def render(self, takes: Sequence[Take], grid: Grid, first_bar: int, listener: Listener) -> None:
-        """Render takes again from their notes, at the grid's tempo and rate: bar `first_bar` of each, then as many more
-        as it takes to render them, then each whole.
+    async def render(
+        self,
+        takes: Sequence[Take],
+        grid: Grid,
+        first_bar: int,
+        listener: Listener,
+        recordings: Recordings = NO_RECORDINGS,
+    ) -> None:
+        """Takes at the grid's tempo and rate. Of notes, bar `first_bar` comes first, then as many more as it takes to
+        render them, then each whole; those of sound, whose `recordings` are given, are stretched and come whole.
 
         Raises ResonantGenError, WorkerLost.
         """
-        await self._call(Render(next(self._ids), tuple(takes), grid, first_bar), listener)
+        await self._call(Render(next(self._ids), tuple(takes), grid, first_bar, recordings), listener)
 
     async def _call(
         self,
@@ -209,22 +226,27 @@ class Worker:
             self._peer.send(GiveUp(request.message.id))
 
     def _send_next(self) -> None:
-        """Send what can be sent: questions about words at once, and an order if there is none under way."""
+        """Send what can be sent: questions about words at once, the others when there is room for them."""
         if self._peer is None or not self._answered:
             return
         for request in sorted(self._waiting, key=lambda r: _URGENCY.index(type(r.message))):
             if not isinstance(request.message, Understand):
-                if self._running is not None:
-                    break
-                self._running = request
+                if not self._has_room_for(request.message):
+                    continue
+                self._running.append(request)
             self._waiting.remove(request)
             self._send(request)
+
+    def _has_room_for(self, message: Make | Render) -> bool:
+        under_way = [request.message for request in self._running]
+        beside = isinstance(message, Render) and all(isinstance(each, Make) and each.performs for each in under_way)
+        return beside or not under_way
 
     def _send(self, request: _Request) -> None:
         assert self._peer is not None
         message = request.message
         if isinstance(message, Make) and request.preview_bar is not None:
-            message = Make(message.id, message.order, request.preview_bar(), message.tempo)
+            message = msgspec.structs.replace(message, preview_bar=request.preview_bar())
         self._open[message.id] = request
         request.sent_at = time.monotonic()
         self._peer.send(message)
@@ -275,8 +297,8 @@ class Worker:
     def _end(self, request: _Request, result: Done | ResonantGenError) -> None:
         self._deaths = 0
         del self._open[request.message.id]
-        if request is self._running:
-            self._running = None
+        if request in self._running:
+            self._running.remove(request)
         if not request.future.done():
             if isinstance(result, Done):
                 request.future.set_result(result)
@@ -285,7 +307,10 @@ class Worker:
         self._send_next()
 
     def _note_times(self, request: _Request) -> None:
-        if isinstance(request.message, Make) and request.first_bar_seconds is not None:
+        """Of orders of notes: how long a model takes says nothing of them."""
+        if not isinstance(request.message, Make) or request.message.performs:
+            return
+        if request.first_bar_seconds is not None:
             self.times.add(request.first_bar_seconds, time.monotonic() - request.sent_at)
 
     @staticmethod
@@ -334,7 +359,8 @@ class Worker:
         """The process has ended: what was with it fails, what waits goes to the next one."""
         if peer is not self._peer:
             return
-        self._peer, self._answered, self._running = None, False, None
+        self._peer, self._answered = None, False
+        self._running.clear()
         self.warm.clear()
         lost = list(self._open.values())
         self._open.clear()

@@ -19,8 +19,10 @@ from resonantgen.instruments.loudness import integrated_loudness
 from resonantgen.instruments.measure import true_peak_db
 from resonantgen.instruments.stem import StemStream, render_stem
 from resonantgen.music.notes import Note, Role, Score
-from resonantgen.realtime.making import Experience, MakingStudio, Post, Stopped, perform, warm_up
+from resonantgen.realtime.making import perform, warm_up
+from resonantgen.realtime.making_studio import Experience, MakingStudio
 from resonantgen.realtime.messages import REPLY, GivenUp, Heard, Make, Message, Recorded, Warm
+from resonantgen.realtime.post import Post, Stopped
 from resonantgen.realtime.preview import LEAST_GAIN_DB, MOST_GAIN_DB, PreviewStream, preview
 from resonantgen.session.codec import pack, unpack
 from resonantgen.session.produce import make_takes
