@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from resonantgen.generators.musicgen.conditioner import Guided, Melody
 from resonantgen.generators.musicgen.model import MusicGen
 from resonantgen.generators.musicgen.streaming import Decoder, SoundRequest
 from resonantgen.instruments.base import Samples
-from resonantgen.lm.delay import delayed, occupied, start_column
+from resonantgen.lm.cache import State
+from resonantgen.lm.delay import delayed, occupied
 from resonantgen.lm.sampling import GREEDY
 from tiny_musicgen import KINDS, Checkpoint, Kind, Reference
 
@@ -68,43 +70,41 @@ def play_reference(reference: Reference, inputs: dict[str, Any], frames: int, gu
     return Played(codes, logits, out.sequences[0].T.double().numpy())
 
 
-def our_logits(model: MusicGen, guided: Guided, codes: Tensor) -> Tensor:
-    """Reading these codes column by column: [steps, conditional and null, K, V]."""
-    config = model.transformer.config
-    columns = torch.cat([start_column(config.special), delayed(codes, config.delays, config.special)], dim=1)[:, :-1]
-    conditions = (guided.conditioning, guided.null)
-    prefix = max(condition.prefix_length for condition in conditions)
-    cross = max(condition.cross_length for condition in conditions)
-    state = model.transformer.start(2, columns.shape[1], prefix, cross)
-    for row, condition in enumerate(conditions):
-        model.transformer.condition(state, row, condition)
-    steps = [model.transformer(column.expand(2, -1, -1), state)[:, :, 0] for column in columns.T[:, None, :, None]]
-    return torch.stack(steps)
+def play_ours(model: MusicGen, guided: Guided, frames: int) -> tuple[Tensor, Samples]:
+    """As `Played`: the logits [steps, rows, K, V] that were drawn from, and the sound that was streamed."""
+    transformer = model.transformer
+    step, logits = transformer.step, []
 
+    def recording(columns: Tensor, state: State) -> Tensor:
+        logits.append(step(columns, state))
+        return logits[-1]
 
-def our_sound(model: MusicGen, guided: Guided, frames: int = FRAMES) -> Samples:
-    request = SoundRequest(guided, frames, sampling=GREEDY, guidance=GUIDANCE)
-    return np.concatenate(list(model.stream(request)))
+    transformer.step = recording  # type: ignore[method-assign]
+    try:
+        sound = np.concatenate(list(model.stream(SoundRequest(guided, frames, sampling=GREEDY, guidance=GUIDANCE))))
+    finally:
+        del transformer.step
+    return torch.stack(logits), sound
 
 
 def check_agreement(model: MusicGen, guided: Guided, theirs: Played) -> None:
     """Logits of both rows at each step, tokens that cannot be the same by chance or by ties, and sound."""
-    ours = our_logits(model, guided, theirs.codes)
+    frames = theirs.codes.shape[1]
+    ours, sound = play_ours(model, guided, frames)
     error = (ours - theirs.logits).abs().max().item()
     assert error < 1e-4
 
     conditional, null = ours.unbind(1)
     mixed = null + (conditional - null) * GUIDANCE  # [steps, K, V]
-    heard = occupied(model.transformer.config.delays, theirs.codes.shape[1]).T  # steps at which a codebook is drawn
+    heard = occupied(model.transformer.config.delays, frames).T  # steps at which a codebook is drawn
     best = mixed.topk(2, dim=-1)
-    assert (best.values[..., 0] - best.values[..., 1])[heard].min() > 20 * error
     columns = delayed(theirs.codes, model.transformer.config.delays, model.transformer.config.special).T
     assert torch.equal(best.indices[..., 0][heard], columns[heard])
+    assert (best.values[..., 0] - best.values[..., 1])[heard].min() > 10 * error
     assert all(len(codebook.unique()) > 10 for codebook in theirs.codes)
-    assert not torch.equal(conditional.argmax(-1)[heard], best.indices[..., 0][heard])  # guidance matters
+    assert not torch.equal(conditional.argmax(-1)[heard], columns[heard])  # guidance matters
 
-    sound = our_sound(model, guided, theirs.codes.shape[1])
-    assert sound.shape == theirs.sound.shape == (theirs.codes.shape[1] * 640, model.channels)
+    assert sound.shape == theirs.sound.shape == (frames * 640, model.channels)
     assert sound.std() > 0.01
     assert np.abs(sound - theirs.sound).max() < 1e-5
 
@@ -139,7 +139,7 @@ def test_no_words_are_the_unconditional_model(checkpoints: dict[Kind, Checkpoint
     theirs = play_reference(checkpoint.reference, inputs, 30, 1.0)
     model = MusicGen.load(checkpoint.folder, "cpu", "float32")
     for words in ("", "  \n"):
-        sound = our_sound(model, model.condition(words), 30)
+        _, sound = play_ours(model, model.condition(words), 30)
         assert np.abs(sound - theirs.sound).max() < 1e-5
 
 
@@ -160,7 +160,17 @@ def test_the_codec_alone(checkpoints: dict[Kind, Checkpoint], kind: Kind) -> Non
     assert np.abs(np.concatenate([*ours, decoder.finish()]) - expected).max() < 1e-5
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch's threads wait for each other busily: beside other work, two can take many times as long as one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_at_the_size_of_musicgen_small(tmp_path: Path) -> None:
     """24 layers, 1024 wide, 4 x 2048 tokens; its T5 and its codec are tiny."""
     reference = tiny_musicgen.write(
