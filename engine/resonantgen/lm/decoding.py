@@ -22,6 +22,7 @@ from resonantgen.lm.delay import aligned, delayed, start_column
 from resonantgen.lm.sampling import Sampling, guided, possible, sample, uniforms
 from resonantgen.lm.transformer import Transformer
 
+SERIAL_NUMBERS = 1 << 15  # up to so many, torch starts no threads, which would stand in the way of the kernels' own
 SAMPLED = -1  # in a plan: a token that is yet to be drawn
 
 
@@ -164,6 +165,8 @@ class Batch:
         self.device = model.norm.weight.device
         self._state = model.start(rows, columns, prefix, cross)
         self._valid = possible(config.vocabularies, self.device)
+        here = self.device.type == "cpu"
+        self._drawn_at_once = max(1, SERIAL_NUMBERS // self._valid.numel()) if here else requests
         shape = (requests, columns, config.codebooks)
         with torch.inference_mode(False):  # what is made here outlives the mode that it is made in
             self._writing = Writing(
@@ -236,19 +239,20 @@ class Batch:
         kinds: dict[Sampling, list[_Seat]] = {}
         for seat in seats:
             kinds.setdefault(seat.request.sampling, []).append(seat)
+        alike = [some for kind in kinds.values() for some in _split(kind, self._drawn_at_once)]
 
         def numbers(values: Sequence[float], dtype: torch.dtype = torch.int64) -> Tensor:
             return torch.tensor(values, dtype=dtype, device=self.device)
 
         self._groups = [
             Group(
-                sampling=sampling,
-                places=numbers([seat.place for seat in alike]),
-                conditional=numbers([seat.rows[0] for seat in alike]),
-                unconditional=numbers([seat.rows[-1] for seat in alike]),
-                guidance=numbers([seat.request.guidance for seat in alike], torch.float32)[:, None, None],
+                sampling=some[0].request.sampling,
+                places=numbers([seat.place for seat in some]),
+                conditional=numbers([seat.rows[0] for seat in some]),
+                unconditional=numbers([seat.rows[-1] for seat in some]),
+                guidance=numbers([seat.request.guidance for seat in some], torch.float32)[:, None, None],
             )
-            for sampling, alike in kinds.items()
+            for some in alike
         ]
 
     @torch.no_grad()
@@ -276,6 +280,10 @@ class Batch:
         frames = aligned(columns, self._delays).clone()
         seat.given += frames.shape[1]
         return frames
+
+
+def _split(seats: list[_Seat], most: int) -> Iterator[list[_Seat]]:
+    return (seats[first : first + most] for first in range(0, len(seats), most))
 
 
 def _rows(state: State, first: int, last: int, cross: int | None = None) -> State:

@@ -1,0 +1,239 @@
+"""The language model's decode step, for docs/benchmarks.md: `python tests/benchmarks/lm.py`, with nothing else running.
+
+musicgen-small at its real size (random weights, one checkpoint for all), guidance 3: ours in float32 and int8 against
+`transformers` generate; how often int8 has the same likeliest token as float32; then the reference size of a track
+generator (28 M parameters) with one track and with four in a batch. Each runs in a process of its own, for its memory.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+from int8_kernels import memory_bandwidth, row
+from torch import Tensor
+
+from resonantgen.lm.cache import State
+from resonantgen.lm.conditioning import Conditioning
+from resonantgen.lm.config import REFERENCE_28M, LMConfig
+from resonantgen.lm.decoding import Batch, Group, LMRequest, Writing, write_column
+from resonantgen.lm.device import place, prepare
+from resonantgen.lm.sampling import guided
+from resonantgen.lm.transformer import Transformer
+
+FRAME_RATE = 50
+STEPS = 40
+WORDS = 20  # vectors of text conditioning
+GUIDANCE = 3.0
+SMALL = {
+    "hidden_size": 1024,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "ffn_dim": 4096,
+    "vocab_size": 2048,
+    "num_codebooks": 4,
+}
+
+
+def peak_memory_mb() -> float:
+    """Of this process, so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def checkpoint(folder: Path) -> None:
+    """Write musicgen-small's sizes with random weights."""
+    tiny_musicgen().write(folder, **SMALL)
+
+
+def tiny_musicgen() -> Any:
+    """The tests' module of that name: `transformers` is imported where it is needed alone."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    import tiny_musicgen
+
+    return tiny_musicgen
+
+
+def reference(folder: Path) -> dict[str, float]:
+    """`transformers`: a step is what a longer piece takes more, over the steps that it has more."""
+    tiny_musicgen()
+    from transformers import MusicgenForConditionalGeneration
+
+    model = MusicgenForConditionalGeneration.from_pretrained(folder).eval()
+    words = torch.randint(4, 30, (1, WORDS), generator=torch.Generator().manual_seed(0))
+
+    def seconds(steps: int) -> float:
+        start = perf_counter()
+        model.generate(words, do_sample=True, guidance_scale=GUIDANCE, max_new_tokens=steps)
+        return perf_counter() - start
+
+    seconds(8)
+    few = min(seconds(8) for _ in range(2))
+    return {"ms": 1e3 * (seconds(8 + STEPS) - few) / STEPS, "memory_mb": peak_memory_mb()}
+
+
+def load(folder: Path, precision: str) -> Transformer:
+    """Our transformer with the checkpoint's weights."""
+    from resonantgen.generators.musicgen.files import Tensors
+    from resonantgen.generators.musicgen.layout import read_settings
+    from resonantgen.generators.musicgen.model import load_transformer
+
+    return load_transformer(Tensors.read(folder), read_settings(folder)[0].lm, place("cpu", precision))
+
+
+def requests(config: LMConfig, count: int, guidance: float) -> list[LMRequest]:
+    generator = torch.Generator().manual_seed(1)
+
+    def conditioning() -> Conditioning:
+        vectors = torch.randn(WORDS, config.width, generator=generator)
+        return Conditioning(cross=vectors) if config.cross_attention else Conditioning(prefix=vectors)
+
+    return [LMRequest(8 + STEPS, seed, guidance=guidance, conditioning=conditioning()) for seed in range(count)]
+
+
+def step_ms(model: Transformer, wanted: Sequence[LMRequest]) -> float:
+    """The median step of a batch, after eight that are not counted."""
+    room = {"prefix": WORDS} if wanted[0].prefix_length else {"cross": WORDS}
+    batch = Batch(model, len(wanted), 16 + STEPS, guided=wanted[0].rows == 2, **room)
+    for request in wanted:
+        batch.add(request)
+    batch.advance(8)
+    times = []
+    for _ in range(STEPS):
+        start = perf_counter()
+        batch.advance(1)
+        times.append(1e3 * (perf_counter() - start))
+    return median(times)
+
+
+def ours(folder: Path, precision: str) -> dict[str, float]:
+    model = load(folder, precision)
+    ms = step_ms(model, requests(model.config, 1, GUIDANCE))
+    return {"ms": ms, "memory_mb": peak_memory_mb(), "weights_mb": read_mb(model)}
+
+
+def read_mb(model: Transformer) -> float:
+    """Megabytes of weights that a step reads: not the embedding, of which it reads a few vectors, and not the layers that
+    read the conditioning, which they do once.
+    """
+    skipped = ("embedding.", "cross_key_value")
+    weights = {name: weight for name, weight in model.state_dict().items() if not any(s in name for s in skipped)}
+    return sum(weight.nbytes for weight in weights.values()) / 1e6
+
+
+def reference_size(precision: str) -> dict[str, float]:
+    """Milliseconds a step of the 28 M configuration, by tracks and guidance."""
+    torch.manual_seed(0)
+    model = prepare(Transformer(REFERENCE_28M), place("cpu", precision))
+    found = {
+        f"{tracks} track{'s'[: tracks - 1]}{', guidance' if guidance > 1 else ''}": step_ms(
+            model, requests(model.config, tracks, guidance)
+        )
+        for tracks in (1, 4)
+        for guidance in (1.0, GUIDANCE)
+    }
+    return {**found, "weights_mb": read_mb(model), "memory_mb": peak_memory_mb()}
+
+
+def agreement(folder: Path) -> dict[str, float]:
+    """Along a sequence that float32 writes: how often int8, given the same tokens, finds the same token likeliest."""
+    exact, rounded = load(folder, "float32"), load(folder, "int8")
+    request = requests(exact.config, 1, GUIDANCE)[0]
+    state = rounded.start(2, 16 + STEPS, cross=WORDS)
+    for number, condition in enumerate(request.conditions):
+        rounded.condition(state, number, condition)
+    same, total, off, size = 0, 0, 0.0, 0.0
+
+    def mix(logits: Tensor) -> Tensor:
+        return guided(logits[0], logits[1], torch.tensor(GUIDANCE))
+
+    class Both:
+        """float32 says what is written; int8 reads the same."""
+
+        def step(self, columns: Tensor, own: State) -> Tensor:
+            nonlocal same, total, off, size
+            logits = exact.step(columns, own)
+            theirs, mine = mix(logits), mix(rounded.step(columns, state))
+            same += int((theirs.argmax(-1) == mine.argmax(-1)).sum())
+            total += len(theirs)
+            off, size = (
+                off + float((theirs - mine).square().sum()),
+                size + float(theirs.var(-1).sum() * theirs.shape[1]),
+            )
+            return logits
+
+    def write(model: Transformer, own: State, writing: Writing, groups: Sequence[Group], valid: Tensor) -> None:
+        both: Any = Both()
+        write_column(both, own, writing, groups, valid)
+
+    batch = Batch(exact, 1, 16 + STEPS, cross=WORDS, write=write)
+    batch.add(request)
+    batch.advance(8 + STEPS)
+    return {"top1": same / total, "of": total, "relative_error": (off / size) ** 0.5}
+
+
+PARTS = {
+    "transformers": reference,
+    "float32": lambda folder: ours(folder, "float32"),
+    "int8": lambda folder: ours(folder, "int8"),
+    "agreement": agreement,
+    "28M float32": lambda _: reference_size("float32"),
+    "28M int8": lambda _: reference_size("int8"),
+}
+
+
+def apart(part: str, folder: Path) -> dict[str, float]:
+    """A part, in a process of its own."""
+    done = subprocess.run([sys.executable, __file__, part, str(folder)], stdout=subprocess.PIPE, check=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def timed(name: str, ms: float, weights_mb: float | None, bandwidth: float, *more: str) -> str:
+    limit = "" if weights_mb is None else f"{1e3 * weights_mb * 1e6 / bandwidth:.1f}"
+    return row([name, f"{ms:.1f}", limit, f"{1e3 / FRAME_RATE / ms:.2f}x", *more])
+
+
+def main() -> None:
+    bandwidth = memory_bandwidth()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "musicgen-small-random"
+        subprocess.run([sys.executable, __file__, "checkpoint", str(folder)], stdout=subprocess.DEVNULL, check=True)
+        found = {part: apart(part, folder) for part in PARTS}
+    print(f"{torch.get_num_threads()} threads; memory gives {bandwidth / 1e9:.1f} GB/s. {STEPS} steps.\n")
+    print(row(["musicgen-small, guidance 3", "ms a step", "limit of memory", "real time", "times as fast", "peak MB"]))
+    print(row(["---"] * 6))
+    slowest = found["transformers"]["ms"]
+    for part in ("transformers", "float32", "int8"):
+        one = found[part]
+        ratio, memory = f"{slowest / one['ms']:.1f}x", f"{one['memory_mb']:.0f}"
+        label = part if part == "transformers" else f"ours, {part}"
+        print(timed(label, one["ms"], one.get("weights_mb"), bandwidth, ratio, memory))
+    one = found["agreement"]
+    same, off = 100 * one["top1"], 100 * one["relative_error"]
+    print(f"\nint8 has {same:.1f} % of {one['of']:.0f} likeliest tokens in common with float32; its logits are off by")
+    print(f"{off:.1f} % of their spread. The weights are random: a trained model's best tokens stand out more.\n")
+    print(row(["28 M parameters", "ms a step", "limit of memory", "real time"]))
+    print(row(["---"] * 4))
+    for precision in ("float32", "int8"):
+        one = found[f"28M {precision}"]
+        for label in (name for name in one if "track" in name):
+            print(timed(f"{label}, {precision}", one[label], one["weights_mb"], bandwidth))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3 and sys.argv[1] == "checkpoint":
+        checkpoint(Path(sys.argv[2]))
+    elif len(sys.argv) == 3:
+        with torch.no_grad():
+            print(json.dumps(PARTS[sys.argv[1]](Path(sys.argv[2]))))
+    else:
+        main()
