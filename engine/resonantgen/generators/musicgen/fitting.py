@@ -25,7 +25,7 @@ from resonantgen.music.time import TICKS_PER_QUARTER, TempoMap
 Array = NDArray[np.float64]
 
 LARGEST_STRETCH = 0.04
-LARGEST_ERROR_MS = 30.0  # root mean square, of beats that still count as aligned
+LARGEST_ERROR = 0.055  # root mean square, over a pulse, of beats that still count as aligned; chance gives 0.07
 SEAM_SECONDS = 0.03  # at a beat: a stroke is not doubled
 PAD_SEAM_SECONDS = 0.4  # where no beat was found
 MARGIN_SECONDS = 0.25  # kept on each side of the window while it is resampled and stretched
@@ -76,7 +76,8 @@ def fit(piece: Array, piece_rate: int, plan: Plan, sample_rate: int, loudness_lu
         loop, error = _onto_grid(loop, tempo)
     loop -= loop.mean(axis=0)
     stem = at_loudness(np.repeat(loop, 2, axis=1) if loop.shape[1] == 1 else loop, sample_rate, loudness_lufs)
-    aligned = alignable and error is not None and error <= LARGEST_ERROR_MS
+    pulse_ms = pulses(plan.meter)[0] * 60_000 / float(plan.tempo_bpm)
+    aligned = alignable and error is not None and error <= LARGEST_ERROR * pulse_ms
     return Fitted(stem.samples, beat.tempo_bpm if beat else None, ratio, error, aligned)
 
 

@@ -94,7 +94,7 @@ class MusicGenGenerator:
         best: tuple[Fitted, int] | None = None
         attempts = 0
         bars = _BarCounter(plan, player.sample_rate, on_bar)
-        while attempts < MOST_ATTEMPTS and (best is None or _worth_another(best[0])):
+        while attempts < MOST_ATTEMPTS and (best is None or _worth_another(best[0], request)):
             seed = attempt_seed(request.request.seed, attempts)
             attempts += 1
             piece = _collect(player.play(prompt, seconds, seed, melody, request.sample_rate), bars)
@@ -148,9 +148,9 @@ def mixed_context(request: AudioRequest) -> Samples | None:
     return np.asarray(sum(tracks[1:], start=tracks[0])) if tracks else None
 
 
-def _worth_another(fitted: Fitted) -> bool:
-    """Whether another seed may do better: a beat was found, but not near enough. Pads have none, and are kept."""
-    return not fitted.aligned and fitted.heard_tempo_bpm is not None
+def _worth_another(fitted: Fitted, request: AudioRequest) -> bool:
+    """Whether another seed may do better: no beat is near enough. A pad needs none, and is kept; drums have one."""
+    return not fitted.aligned and (fitted.heard_tempo_bpm is not None or request.request.role is Role.DRUMS)
 
 
 @dataclass(slots=True)
