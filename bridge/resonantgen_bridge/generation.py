@@ -1,5 +1,8 @@
 """Commands that make takes wait in line here: one is made at a time, in the order in which they came.
 
+That holds also where a track is sound, which a model may take minutes to make: who does not want to wait cancels it.
+Nothing piles up behind it: of commands of a kind the last waits, and auto mode asks for nothing while anything is made.
+
 Locks, tempo and the mixer do not wait. If such a command changes what the running one was planned from, that one is
 planned again: if the new plan is another one, the work starts anew by it. So the outcome is always that of the
 commands one after the other, in the order of the `applied` events, and a lock counts from the moment that it is set.
@@ -12,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
 from typing import TypeAlias
 
 from resonantgen.errors import Cancelled
@@ -19,7 +23,7 @@ from resonantgen.music.notes import Role
 from resonantgen.prompt.intent import Intent
 from resonantgen.realtime.material import Grid, Material
 from resonantgen.realtime.worker import Ready, Worker
-from resonantgen.session.jobs import Order
+from resonantgen.session.jobs import Job, Order
 from resonantgen.session.session import Session
 from resonantgen.session.values import Progress, Result, Take
 from resonantgen_bridge.calls import Call, Listener, Notice
@@ -244,19 +248,35 @@ class GenerationQueue:
 
 
 class _Audition:
-    """New takes begin together: on the first bar line by which all of them have a bar that can be played."""
+    """New takes begin together: on the first bar line by which all of them have a bar that can be played.
+
+    Sound takes its time, so nobody waits for it: the tracks before it begin together, then it does when it is whole,
+    then those after it, which hear it. What it replaces plays on until then, unless the new tracks are in another key
+    or a new start: then it is silent.
+    """
 
     def __init__(self, playback: Playback, order: Order, grid: Grid) -> None:
         self._playback = playback
         self._grid = grid
-        self._awaited = set(order.job.parts)
-        self._ready: dict[Role, Material | None] = dict.fromkeys(order.job.removed)
+        self._stages = _stages(order.job)
+        self._changed: dict[Role, Material | None] = dict.fromkeys(order.job.removed)
+        self._heard: dict[Role, Material] = {}
+        before = order.standing.settings
+        if order.command == "generate" or (before is not None and before.key != order.job.settings.key):
+            self._changed |= dict.fromkeys(role for stage in self._stages[1:] for role in stage)
 
     def hear(self, ready: Ready) -> None:
-        self._ready[ready.role] = ready.material
-        self._awaited.discard(ready.role)
-        if not self._awaited:
-            self._playback.audition(self._grid, self._ready)
+        self._heard[ready.role] = ready.material
+        (stage,) = (stage for stage in self._stages if ready.role in stage)
+        if stage <= self._heard.keys():
+            self._changed |= {role: self._heard[role] for role in stage}
+            self._playback.audition(self._grid, self._changed)
+
+
+def _stages(job: Job) -> list[frozenset[Role]]:
+    """The tracks of a job that begin together, in order: one of sound is alone."""
+    runs = groupby(job.parts, key=lambda role: role if job.parts[role].is_sound else None)
+    return [frozenset(run) for _, run in runs]
 
 
 def _kind(call: Call) -> tuple[object, ...]:

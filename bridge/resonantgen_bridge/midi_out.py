@@ -1,5 +1,8 @@
 """MIDI out: the tracks' notes for a user's own synths, sent when they are heard.
 
+Of a take that is sound, they are what an ear has found in it: a synth doubles it, as it doubles the others. Whoever
+wants only one of them silences the track here, or its channel there.
+
 `schedule` and `all_off` may be called from any thread (the player's, mostly) and never wait for the port: a thread of
 its own sends what is due. A note that was begun always ends, and a pitch that is played again is ended first.
 """

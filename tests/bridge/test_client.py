@@ -53,7 +53,7 @@ def test_commands_are_methods() -> None:
             assert outcome == {"changed": {"bass": "bass-1"}, "locked": [], "kept": [], "understood": None}
             assert await client.call("ping") == {"version": 1}
         regenerate = next(call for call in engine.calls if call.command == "regenerate")
-        assert regenerate.arguments == {"prompt": "darker", "track": "bass", "seed": None}
+        assert regenerate.arguments == {"prompt": "darker", "track": "bass", "seed": None, "generators": None}
 
     run(calling())
 

@@ -30,12 +30,15 @@ from resonantgen_bridge.protocol import COMMANDS
 from resonantgen_bridge.schema import Kind
 
 
+REST = {"seed": None, "generators": None}  # what an action leaves out
+
+
 @pytest.mark.parametrize(
     ("text", "value", "call"),
     [
-        ("regenerate", None, Call("regenerate", {"prompt": "", "track": None, "seed": None})),
-        ("regenerate bass", None, Call("regenerate", {"prompt": "", "track": "bass", "seed": None})),
-        ("regenerate 2 more notes", None, Call("regenerate", {"prompt": "more notes", "track": "bass", "seed": None})),
+        ("regenerate", None, Call("regenerate", {"prompt": "", "track": None} | REST)),
+        ("regenerate bass", None, Call("regenerate", {"prompt": "", "track": "bass"} | REST)),
+        ("regenerate 2 more notes", None, Call("regenerate", {"prompt": "more notes", "track": "bass"} | REST)),
         ("lock drums", True, Call("lock", {"track": "drums", "locked": True})),
         ("lock drums 0", None, Call("lock", {"track": "drums", "locked": False})),
         ("density bass", -0.5, Call("adjust", {"attribute": "density", "value": -0.5, "track": "bass"})),
@@ -82,6 +85,7 @@ def test_any_text_is_an_action_or_a_bad_value(text: str) -> None:
 
 def test_every_command_of_control_surfaces_can_be_an_action() -> None:
     examples: dict[str, str] = {"generate": "generate techno", "key": "key C major", "meter": "meter 3/4"}
+    examples["generator"] = "generator drums musicgen-small"
     for command in COMMANDS:
         if command.osc and command.name != "adjust":
             track = " drums" if any(f.kind is Kind.TRACK and f.required for f in command.fields) else ""

@@ -15,6 +15,7 @@ import pytest
 from bridge_fakes import FakeEngine
 from osc_peer import Peer, peer, serving, until
 from resonantgen.errors import AddressTaken, TrackLocked
+from resonantgen.prompt.intent import ATTRIBUTES
 from resonantgen_bridge.osc_backlog import MAX_WAITING
 from resonantgen_bridge.osc_packets import encode_bundle, encode_message
 from resonantgen_bridge.osc_server import MAX_RUNNING, MAX_SCHEDULED, OscServer
@@ -68,7 +69,8 @@ def test_other_commands_are_answered_with_their_result() -> None:
         surface.send(server.address, "/rg/track/2/regenerate", "more syncopated")
         answer = await surface.wait_for("/rg/done", 2)
         assert answer == ("regenerate", '{"bass": "bass-2"}', '["drums"]', "[]", "")
-        assert done(engine)[1] == ("regenerate", {"prompt": "more syncopated", "track": "bass", "seed": None})
+        asked = {"prompt": "more syncopated", "track": "bass", "seed": None, "generators": None}
+        assert done(engine)[1] == ("regenerate", asked)
 
     play(scene)
 
@@ -238,7 +240,7 @@ def test_subscribers_are_told_events() -> None:
     async def scene(engine: FakeEngine, server: OscServer, surface: Peer) -> None:
         surface.send(server.address, "/rg/subscribe", 1)
         await surface.wait_for("/rg/tempo")
-        await until(lambda: surface.of("/rg/track/4/solo"))
+        await until(lambda: surface.of(f"/rg/track/4/{ATTRIBUTES[-1]}"))
         surface.got.clear()
         engine.notify("beat", bar=3, beat=2)
         engine.notify("level", track="bass", peak=-6.0, rms=float("-inf"))

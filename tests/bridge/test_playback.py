@@ -17,6 +17,7 @@ from resonantgen.errors import ResonantGenError
 from resonantgen.music.notes import Role
 from resonantgen.realtime.heard import Swapped
 from resonantgen.realtime.material import Grid, Material
+from resonantgen.realtime.messages import Recordings
 from resonantgen.realtime.pace import SAFETY
 from resonantgen.realtime.worker import Ready, Worker
 from resonantgen.session.session import Session
@@ -32,7 +33,10 @@ class ScriptedWorker:
         self.stepped = stepped
         self.wholes: dict[Role, Material] = {}
 
-    async def render(self, takes: Sequence[Take], grid: Grid, bar: int, listen: Callable[[Ready], None]) -> None:
+    async def render(
+        self, takes: Sequence[Take], grid: Grid, bar: int, listen: Callable[[Ready], None], recordings: Recordings
+    ) -> None:
+        assert not recordings, "all are notes"
         begun_at = self.stepped.frame
         self.wholes = {take.role: material(grid, 90 + i, take.id) for i, take in enumerate(takes)}
         for at, role, each in Work(grid, self.wholes, SAFETY).run(bar):

@@ -51,6 +51,7 @@ LEFT_OUT_COMMANDS = {
     "stop": "play 0 is the same",
     "seek": "a loop of a few bars has no places to look for",
     "loop": "all of it is played around; the engine's own command line makes it shorter",
+    "generator": "which models there are differs from machine to machine",
     "meter": "changes once in a song, and is refused while anything is locked",
     "map": "belongs to setting up a DAW",
     "midi_learn": "has no OSC address",
@@ -65,6 +66,8 @@ LEFT_OUT_PROPERTIES = {
     "loop": "its command is left out",
     "loop/first": "its command is left out",
     "loop/bars": "its command is left out",
+    "track/{track}/generator": "its command is left out; the summary of sound begins with it",
+    "track/{track}/fit": "the summary of sound ends with it",
 }
 LEFT_OUT_EVENTS = {
     "progress": "the busy light says that something is made",
