@@ -50,8 +50,7 @@ def encode_file(
     codec = loaded.codec
     with _opened(source) as file, staged_file(target) as temporary:
         stream = codec.encoder(codebooks)
-        resampler = Resampler(file.samplerate, codec.sample_rate, codec.channels)
-        state = resampler.start()
+        resampling = _Resampling(file.samplerate, codec.sample_rate, codec.channels)
         parts: list[Codes] = []
         samples = source_samples = 0
 
@@ -61,10 +60,10 @@ def encode_file(
             parts.append(stream.push(torch.from_numpy(sound.T.astype(np.float32)[None])))
 
         for block in _blocks(file, source, codec.channels):
-            encode(resampler.render(state, block))
+            encode(resampling.step(block))
             source_samples += len(block)
             on_progress(source_samples / max(file.frames, source_samples))
-        encode(resampler.finish(state))
+        encode(resampling.finish())
         parts.append(stream.finish())
         indices = np.concatenate([_indices(part.indices) for part in parts], axis=1)
         scales = [float(scale) for part in parts if part.scales is not None for scale in part.scales[0]]
@@ -109,15 +108,14 @@ def decode_file(
     if form == "WAV" and length * tokens.header.channels * _PCM24_BYTES > _MAX_WAV_BYTES:
         form = "RF64"
     with staged_file(target) as temporary:
-        resampler = Resampler(tokens.header.sample_rate, rate, tokens.header.channels)
-        state = resampler.start()
+        resampling = _Resampling(tokens.header.sample_rate, rate, tokens.header.channels)
         written = 0
         try:
             with soundfile.SoundFile(temporary, "w", rate, tokens.header.channels, "PCM_24", format=form) as file:
                 for sound, last in _decoded(tokens, loaded):
-                    block = resampler.render(state, sound)
+                    block = resampling.step(sound)
                     if last:
-                        block = np.concatenate([block, resampler.finish(state)])
+                        block = np.concatenate([block, resampling.finish()])
                     block = block[: length - written]
                     file.write(np.ascontiguousarray(to_pcm24(block) << 8))  # it takes the upper 24 of 32 bits
                     written += len(block)
@@ -151,6 +149,27 @@ def check_fits(header: TokenHeader, source: Path, loaded: LoadedCodec) -> None:
         or bool(header.scales) != bool(codec.segments is not None and header.frames)
     ):
         raise AudioError(f"{source} does not fit {codec.name}: its rate, channels, frames or codebooks are others.")
+
+
+class _Resampling:
+    """A stream to another rate. Where the rate is the same, sound stays as it is."""
+
+    def __init__(self, source_rate: int, target_rate: int, channels: int) -> None:
+        self._resampler = Resampler(source_rate, target_rate, channels) if source_rate != target_rate else None
+        self._state = self._resampler.start() if self._resampler is not None else None
+        self._nothing = np.zeros((0, channels))
+
+    def step(self, sound: Sound) -> Sound:
+        """What is ready after this block, [samples, channels]."""
+        if self._resampler is None or self._state is None:
+            return sound
+        return self._resampler.render(self._state, sound)
+
+    def finish(self) -> Sound:
+        """The rest."""
+        if self._resampler is None or self._state is None:
+            return self._nothing
+        return self._resampler.finish(self._state)
 
 
 # -- sound in ---------------------------------------------------------------------------------------------------------
