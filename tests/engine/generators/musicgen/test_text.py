@@ -113,7 +113,7 @@ def test_with_a_transformers_that_is_broken(
             raise RuntimeError("undefined symbol:\n _ZN3c10")
 
     monkeypatch.setitem(sys.modules, "transformers", Broken("transformers"))
-    with pytest.raises(ModelUnusable, match="undefined symbol: _ZN3c10.*pip install") as caught:
+    with pytest.raises(ModelUnusable, match=r"undefined symbol: _ZN3c10.*pip install") as caught:
         encoder_of(checkpoints["mono"].folder).encode("techno")
     assert "\n" not in str(caught.value)
 
