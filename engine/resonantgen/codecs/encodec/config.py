@@ -75,6 +75,24 @@ class EncodecConfig:
             raise BadValue(f"{self.name} has no bandwidth of {bandwidth_kbps:g} kbit/s; choose one of {known}.")
         return max(1, math.floor(bandwidth_kbps * 1000 / (self.bits * self.frame_rate)))
 
+    def _is_possible(self) -> bool:
+        """Whether values that come from a file can be those of a model."""
+        counts = (self.sample_rate, self.channels, self.cardinality, self.dimension, self.filters, *self.ratios)
+        sizes = (self.residual_layers, self.kernel_size, self.last_kernel_size, self.residual_kernel_size)
+        others = (self.dilation_growth, self.compress, self.lstm_layers + 1)
+        flags = (self.causal, self.time_group_norm, self.conv_shortcut, self.normalize)
+        return (
+            all(isinstance(count, int) and count > 0 for count in (*counts, *sizes, *others))
+            and all(isinstance(flag, bool) for flag in flags)
+            and self.cardinality == 1 << self.bits
+            and bool(self.ratios and self.bandwidths_kbps)
+            and self.codebooks_at(self.bandwidths_kbps[-1]) > 0
+            and 0 <= self.trim_right <= 1
+            and 0 <= self.overlap < 0.5
+            and (self.segment_samples is None or self.segment_samples >= self.frame_samples)
+            and self.normalize == (self.segment_samples is not None)
+        )
+
     @classmethod
     def from_huggingface(cls, config: Mapping[str, Any], name: str) -> EncodecConfig:
         """From a config.json of `transformers`, of a codec or the audio_encoder of a MusicGen; its defaults are ours.
@@ -91,7 +109,7 @@ class EncodecConfig:
             if "padding" in values:
                 values["padding"] = Padding(values["padding"])
             made = cls(name=name, **values)
-            if config.get("codebook_dim") not in (None, made.dimension) or made.cardinality != 1 << made.bits:
+            if config.get("codebook_dim") not in (None, made.dimension) or not made._is_possible():
                 raise ValueError
             return made
         except (KeyError, TypeError, ValueError) as error:

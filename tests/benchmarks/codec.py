@@ -1,0 +1,103 @@
+"""How fast EnCodec is beside the references, for docs/benchmarks.md: `python tests/benchmarks/codec.py`.
+
+EnCodec 24 kHz at its real size with random weights, 6 kbit/s (8 codebooks), 10 seconds of sound: the `encodec` package
+and `transformers` at once, ours at once and as a stream in chunks of 1 and 8 frames. In each round everyone has a turn,
+so that what else the machine does hits all alike; the best round counts. Codes are compared, too. `--threads 1 2`
+measures with one core, then with two; `--cpu-time` counts this process's time alone, for a busy machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import encodec_reference as reference
+from resonantgen.codecs.base import Codes
+from resonantgen.codecs.encodec.config import ENCODEC_24KHZ
+
+BANDWIDTH_KBPS = 6.0
+Work = Callable[[], object]
+
+
+def works(seconds: float) -> tuple[dict[str, Work], dict[str, Work]]:
+    """What is measured, of encoding and of decoding, by name."""
+    config = ENCODEC_24KHZ
+    theirs, package = reference.huggingface(config), reference.package(config)
+    package.set_target_bandwidth(BANDWIDTH_KBPS)
+    ours = reference.same_weights(theirs, config)
+    codebooks = config.codebooks_at(BANDWIDTH_KBPS)
+    x = reference.sound(config, int(seconds * config.sample_rate))
+    codes = ours.encode(x, codebooks)
+    same = (theirs.encode(x, bandwidth=BANDWIDTH_KBPS).audio_codes[0] == codes.indices).double().mean()
+    error = (theirs.decode(codes.indices[None], [None])[0] - ours.decode(codes)).abs().max()
+    print(f"{codes.indices.shape[2]} frames; the same codes: {same:.2%}; sound differs by at most {error:.1e}")
+
+    def encode_stream(frames: int) -> None:
+        stream = ours.encoder(codebooks)
+        for chunk in x.split(frames * config.frame_samples, dim=2):
+            stream.push(chunk)
+        stream.finish()
+
+    def decode_stream(frames: int) -> None:
+        stream = ours.decoder()
+        for chunk in codes.indices.split(frames, dim=2):
+            stream.push(Codes(chunk))
+        stream.finish()
+
+    encode: dict[str, Work] = {
+        "encodec": lambda: package.encode(x),
+        "transformers": lambda: theirs.encode(x, bandwidth=BANDWIDTH_KBPS),
+        "ours": lambda: ours.encode(x, codebooks),
+        "ours, 8 frames at a time": lambda: encode_stream(8),
+        "ours, 1 frame at a time": lambda: encode_stream(1),
+    }
+    decode: dict[str, Work] = {
+        "encodec": lambda: package.decode([(codes.indices, None)]),
+        "transformers": lambda: theirs.decode(codes.indices[None], [None]),
+        "ours": lambda: ours.decode(codes),
+        "ours, 8 frames at a time": lambda: decode_stream(8),
+        "ours, 1 frame at a time": lambda: decode_stream(1),
+    }
+    return encode, decode
+
+
+def best(works: dict[str, Work], rounds: int, clock: Callable[[], float]) -> dict[str, float]:
+    """Seconds that each takes at best."""
+    taken: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            start = clock()
+            work()
+            taken[name].append(clock() - start)
+    return {name: min(times) for name, times in taken.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of sound")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--cpu-time", action="store_true", help="instead of time on the wall; with one thread")
+    options = parser.parse_args()
+    clock = time.process_time if options.cpu_time else time.perf_counter
+    with torch.inference_mode():
+        encode, decode = works(options.seconds)
+        for threads in options.threads:
+            torch.set_num_threads(threads)
+            for what, each in (("encode", encode), ("decode", decode)):
+                times = best(each, options.rounds, clock)
+                reference_time = min(times["encodec"], times["transformers"])
+                print(f"\n{what}, {threads} thread(s): times real time, over the faster reference")
+                for name, taken in times.items():
+                    print(f"  {name:26}{options.seconds / taken:6.1f}x {reference_time / taken:6.2f}")
+
+
+if __name__ == "__main__":
+    main()
