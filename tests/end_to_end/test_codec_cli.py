@@ -124,11 +124,22 @@ def test_a_file_in_blocks_is_the_file_as_a_whole(model: str, config: Any, run: R
     assert soundfile.info("out.wav").subtype == "PCM_24"
 
 
-@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000, 192_000])
-@pytest.mark.parametrize("channels, model", [(1, MONO), (2, MONO), (1, STEREO), (2, STEREO)])
+@pytest.mark.parametrize(
+    "rate, channels, model",
+    [
+        (8_000, 1, MONO),
+        (11_025, 2, STEREO),
+        (22_050, 2, MONO),
+        (24_000, 1, STEREO),
+        (44_100, 2, MONO),
+        (48_000, 1, MONO),
+        (96_000, 2, STEREO),
+        (192_000, 1, MONO),
+    ],
+)
 def test_any_rate_and_channels(rate: int, channels: int, model: str, run: Run, models: dict[str, Path]) -> None:
     """At the file's own rate, what comes back is as long as the file, to the sample."""
-    sound = write("in.wav", tones(0.7131, rate, channels), rate)
+    sound = write("in.wav", tones(0.3131, rate, channels), rate)
     done(run, "encode", "in.wav", "out.rgt", "--model", models[model])
     header = read_header(Path("out.rgt"))
     assert (header.source_samples, header.source_sample_rate) == (len(sound), rate)
@@ -161,7 +172,7 @@ def test_resampled_sound_reaches_the_codec(run: Run, models: dict[str, Path]) ->
 
 
 @pytest.mark.parametrize("model", [MONO, STEREO])
-@pytest.mark.parametrize("samples", [0, 1, 319, 321])
+@pytest.mark.parametrize("samples", [0, 1, 321])
 def test_hardly_any_samples(samples: int, model: str, run: Run, models: dict[str, Path]) -> None:
     write("in.wav", np.zeros((samples, 1)), 48_000)
     done(run, "encode", "in.wav", "out.rgt", "--model", models[model])
@@ -265,13 +276,17 @@ def test_without_torch(run: Run, models: dict[str, Path]) -> None:
     """`info` works; the others say what to install."""
     write("in.wav", tones(0.2, 24_000, 1), 24_000)
     done(run, "encode", "in.wav", "out.rgt", "--model", models[MONO])
-    code = "import sys; sys.modules['torch'] = None; from resonantgen.cli import main; sys.exit(main(sys.argv[1:]))"
-    shown = python(code, "codec", "info", "out.rgt")
-    assert (shown.returncode, shown.stdout) == (0, done(run, "info", "out.rgt"))
-    for words in (("encode", "in.wav", "new.rgt"), ("decode", "out.rgt", "new.wav")):
-        failed = python(code, "codec", *words, "--model", models[MONO])
-        assert failed.returncode == 2 and failed.stderr.count("\n") == 1
-        assert "torch" in failed.stderr and "pip install 'resonantgen[neural]'" in failed.stderr
+    asked = f"--model {models[MONO]}"
+    cases = ["info out.rgt", f"encode in.wav new.rgt {asked}", f"decode out.rgt new.wav {asked}"]
+    code = (
+        "import sys; sys.modules['torch'] = None; from resonantgen.cli import main\n"
+        "for case in sys.argv[1:]: print(main(['codec', *case.split()]))\n"
+    )
+    shown = python(code, *cases)
+    assert (shown.returncode, shown.stdout) == (0, done(run, "info", "out.rgt") + "0\n2\n2\n")
+    for line in shown.stderr.splitlines():
+        assert "torch" in line and "pip install 'resonantgen[neural]'" in line
+    assert len(shown.stderr.splitlines()) == 2 and not Path("new.rgt").exists()
 
 
 # -- mistakes ---------------------------------------------------------------------------------------------------------
@@ -395,17 +410,22 @@ def test_a_full_disk(run: Run, models: dict[str, Path]) -> None:
     pytest.importorskip("resource", reason="POSIX only: Windows has no limits on file sizes")
     write("in.wav", tones(9.0, 24_000, 1), 24_000)
     done(run, "encode", "in.wav", "in.rgt", "--model", models[MONO])
+    cases = [("1000", "encode", "in.wav", "out.rgt"), ("100000", "decode", "in.rgt", "out.wav")]
     limited = (
-        "import resource, sys; from resonantgen.cli import main; size = int(sys.argv[1]);"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)); sys.exit(main(sys.argv[2:]))"
+        "import resource, sys; from resonantgen.cli import main\n"
+        "import resonantgen.codecs.transcode\n"
+        "most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]\n"
+        "for case in sys.argv[2:]:\n"
+        "    size, *words = case.split()\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), most))\n"
+        "    print(main(['codec', *words, '--model', sys.argv[1]]))\n"
     )
     before = digest(Path())
-    cases = [("5000", "encode", "in.wav", "out.rgt"), ("100000", "decode", "in.rgt", "out.wav")]
-    for size, command, source, target in cases:
-        failed = python(limited, size, "codec", command, source, target, "--model", models[MONO])
-        assert failed.returncode == 2 and failed.stderr.count("\n") == 1, failed.stderr
-        assert target in failed.stderr and "cannot be" in failed.stderr
-        assert digest(Path()) == before
+    failed = python(limited, models[MONO], *(" ".join(case) for case in cases))
+    assert (failed.returncode, failed.stdout) == (0, "2\n2\n"), failed.stderr
+    for line, (_, _, _, target) in zip(failed.stderr.splitlines(), cases, strict=True):
+        assert target in line and "cannot be" in line
+    assert digest(Path()) == before
 
 
 def test_a_long_file_takes_little_memory(run: Run, models: dict[str, Path]) -> None:
