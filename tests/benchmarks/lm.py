@@ -44,9 +44,12 @@ SMALL = {
 }
 
 
-def peak_memory_mb() -> float:
-    """Of this process, so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def memory() -> dict[str, float]:
+    """Of this process in MB: at most so far, files that are mapped among it; and of its own now."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    own = next(line for line in status.splitlines() if line.startswith("RssAnon"))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"peak_mb": peak / 1024, "own_mb": int(own.split()[1]) / 1024}
 
 
 def checkpoint(folder: Path) -> None:
@@ -77,7 +80,7 @@ def reference(folder: Path) -> dict[str, float]:
 
     seconds(8)
     few = min(seconds(8) for _ in range(2))
-    return {"ms": 1e3 * (seconds(8 + STEPS) - few) / STEPS, "memory_mb": peak_memory_mb()}
+    return {"ms": 1e3 * (seconds(8 + STEPS) - few) / STEPS, **memory()}
 
 
 def load(folder: Path, precision: str) -> Transformer:
@@ -117,12 +120,12 @@ def step_ms(model: Transformer, wanted: Sequence[LMRequest]) -> float:
 def ours(folder: Path, precision: str) -> dict[str, float]:
     model = load(folder, precision)
     ms = step_ms(model, requests(model.config, 1, GUIDANCE))
-    return {"ms": ms, "memory_mb": peak_memory_mb(), "weights_mb": read_mb(model)}
+    return {"ms": ms, "weights_mb": read_mb(model), **memory()}
 
 
 def read_mb(model: Transformer) -> float:
-    """Megabytes of weights that a step reads: not the embedding, of which it reads a few vectors, and not the layers that
-    read the conditioning, which they do once.
+    """Megabytes of weights that a step reads: not the embedding, of which it reads a few vectors, and not the layers
+    that read the conditioning, which they do once.
     """
     skipped = ("embedding.", "cross_key_value")
     weights = {name: weight for name, weight in model.state_dict().items() if not any(s in name for s in skipped)}
@@ -140,7 +143,7 @@ def reference_size(precision: str) -> dict[str, float]:
         for tracks in (1, 4)
         for guidance in (1.0, GUIDANCE)
     }
-    return {**found, "weights_mb": read_mb(model), "memory_mb": peak_memory_mb()}
+    return {**found, "weights_mb": read_mb(model), **memory()}
 
 
 def agreement(folder: Path) -> dict[str, float]:
@@ -208,20 +211,22 @@ def main() -> None:
         folder = Path(name) / "musicgen-small-random"
         subprocess.run([sys.executable, __file__, "checkpoint", str(folder)], stdout=subprocess.DEVNULL, check=True)
         found = {part: apart(part, folder) for part in PARTS}
-    print(f"{torch.get_num_threads()} threads; memory gives {bandwidth / 1e9:.1f} GB/s. {STEPS} steps.\n")
-    print(row(["musicgen-small, guidance 3", "ms a step", "limit of memory", "real time", "times as fast", "peak MB"]))
-    print(row(["---"] * 6))
+    print(f"{torch.get_num_threads()} threads; memory gives {bandwidth / 1e9:.1f} GB/s. {STEPS} steps. MB: of its own")
+    print("while it decodes; at most: with loading, and with files that are mapped.\n")
+    columns = ("ms a step", "memory's limit", "real time", "times as fast", "MB", "MB at most")
+    print(row(["musicgen-small, guidance 3", *columns]))
+    print(row(["---"] * 7))
     slowest = found["transformers"]["ms"]
     for part in ("transformers", "float32", "int8"):
         one = found[part]
-        ratio, memory = f"{slowest / one['ms']:.1f}x", f"{one['memory_mb']:.0f}"
+        more = f"{slowest / one['ms']:.1f}x", f"{one['own_mb']:.0f}", f"{one['peak_mb']:.0f}"
         label = part if part == "transformers" else f"ours, {part}"
-        print(timed(label, one["ms"], one.get("weights_mb"), bandwidth, ratio, memory))
+        print(timed(label, one["ms"], one.get("weights_mb"), bandwidth, *more))
     one = found["agreement"]
     same, off = 100 * one["top1"], 100 * one["relative_error"]
     print(f"\nint8 has {same:.1f} % of {one['of']:.0f} likeliest tokens in common with float32; its logits are off by")
     print(f"{off:.1f} % of their spread. The weights are random: a trained model's best tokens stand out more.\n")
-    print(row(["28 M parameters", "ms a step", "limit of memory", "real time"]))
+    print(row(["28 M parameters", *columns[:3]]))
     print(row(["---"] * 4))
     for precision in ("float32", "int8"):
         one = found[f"28M {precision}"]
