@@ -1,8 +1,8 @@
 """Sound as it comes: tokens are written column by column, and decoded as soon as a frame of them is complete.
 
-A frame is complete when its last codebook is written, max(delays) columns after its first, and the codec holds four
-frames back, to which it looks ahead. So with four codebooks the first frame of sound leaves after 8 steps of the
-transformer, 0.16 seconds of music, however long the piece will be.
+A frame is complete when its last codebook is written, max(delays) columns after its first, and the codec looks ahead by
+not quite four frames. So with four codebooks sound begins to leave after 7 steps of the transformer, 0.14 seconds of
+music, however long the piece will be, and each step brings a frame more.
 
 Closing the iterator ends the work, within one chunk.
 """
