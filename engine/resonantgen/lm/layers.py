@@ -39,10 +39,12 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, number: int, view: View) -> Tensor:
         """[B, T, width] -> [B, T, width], as the layer of this number; `view` says what is attended to."""
-        query_key_value = self.query_key_value(self.attention_norm(x)).unflatten(-1, (3, self.heads, -1))
+        batch, length, width = x.shape
+        heads = (batch, length, -1, self.heads, width // self.heads)
+        query_key_value = self.query_key_value(self.attention_norm(x)).view(heads)
         x = x + self.attention_out(view.attend(number, query_key_value).flatten(2))
         if self.cross_attention:
-            query = self.cross_query(self.cross_norm(x)).unflatten(-1, (self.heads, -1))
+            query = self.cross_query(self.cross_norm(x)).view(heads).squeeze(2)
             x = x + self.cross_out(view.attend_cross(number, query).flatten(2))
         return x + self.down(gelu(self.up(self.feedforward_norm(x))))  # type: ignore[no-any-return]
 
