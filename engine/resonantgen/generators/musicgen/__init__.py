@@ -2,10 +2,16 @@
 
 Copet et al., "Simple and Controllable Music Generation", 2023. Nothing here is imported before a neural track asks.
 
-    files.py      a folder of tensors: safetensors or pickled, whole or in shards
-    layout.py     config.json and the names of the tensors, checked
-    text.py       words -> the vectors that the transformer attends to (T5)
-    chroma.py     sound -> the pitch classes that the melody model follows
-    model.py      the whole: load, condition
-    streaming.py  tokens as they come -> sound as it comes
+    files.py        a folder of tensors: safetensors or pickled, whole or in shards
+    layout.py       config.json and the names of the tensors, checked
+    text.py         words -> vectors (T5)
+    chroma.py       sound -> the pitch classes that the melody model follows
+    conditioner.py  words and a melody -> what the transformer is conditioned on
+    model.py        the whole: load, condition, stream
+    streaming.py    tokens as they come -> sound as it comes
+
+    words.py        a track's request -> the model's prompt
+    fitting.py      what the model played -> a loop of exactly the plan's bars
+    player.py       an installed checkpoint, for the generator
+    generator.py    the AudioGenerator
 """

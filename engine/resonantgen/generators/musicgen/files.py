@@ -47,6 +47,10 @@ class Tensors:
             by_name |= held
         return cls(folder, by_name)
 
+    def under(self, prefix: str) -> Tensors:
+        """Those whose names begin so, without holding on to the others."""
+        return Tensors(self.folder, {name: own for name, own in self.by_name.items() if name.startswith(prefix)})
+
     def check_names(self, needed: Iterable[str], known: Iterable[str]) -> None:
         """Raises ModelDamaged if one of `needed` is missing, or one is there that is neither needed nor known."""
         needed = set(needed)

@@ -73,7 +73,7 @@ class MusicGen:
         projections = projection_parts(settings)
         conditioner = Conditioner(
             settings,
-            TextEncoder(tensors, content["text_encoder"]),
+            TextEncoder(tensors.under(PREFIX), content["text_encoder"]),
             {name: tensors.numbers(name, shape).float() for name, shape in projections.items()},
             read_chroma_settings(folder, settings) if settings.melody else None,
         )

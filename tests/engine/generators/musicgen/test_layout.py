@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from transformers.models.musicgen_melody.modeling_musicgen_melody import Musicge
 import tiny_musicgen
 from resonantgen.errors import ModelDamaged, ModelUnusable
 from resonantgen.generators.musicgen import model as model_module
+from resonantgen.generators.musicgen.files import Tensors
 from resonantgen.generators.musicgen.layout import (
     AudioSettings,
     DecoderSettings,
@@ -148,6 +151,29 @@ def test_quantised_layer_by_layer(checkpoints: dict[Kind, Checkpoint], monkeypat
     assert held == [layer, layer, sum(config.vocabularies) * config.width]
     assert not [part for part in model.transformer.modules() if isinstance(part, nn.Linear)]
     assert sum(isinstance(part, Int8Linear) for part in model.transformer.modules()) == 7 * config.layers + 1
+
+
+def test_what_is_kept_of_a_pickle_is_t5(
+    checkpoints: dict[Kind, Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pickle is read into memory: the decoder's float weights must not stay there."""
+    folder = shutil.copytree(checkpoints["mono"].folder, tmp_path / "tiny")
+    pickle_weights(folder)
+    weights: dict[str, weakref.ref[Tensor]] = {}
+    read = Tensors.read
+
+    def watching(folder: Path) -> Tensors:
+        tensors = read(folder)
+        weights.update((name, weakref.ref(tensor)) for name, tensor in tensors.by_name.items())
+        return tensors
+
+    monkeypatch.setattr(Tensors, "read", watching)
+    model = MusicGen.load(folder, "cpu", "int8")
+    gc.collect()
+    kept = [name for name, weight in weights.items() if weight() is not None]
+    assert [name for name in kept if name.startswith("decoder.")] == []
+    assert len(kept) > 10
+    assert model.condition("techno").conditioning.cross_length == 2
 
 
 # -- damage -----------------------------------------------------------------------------------------------------------

@@ -148,6 +148,15 @@ def test_company_makes_no_difference(checkpoints: dict[Kind, Checkpoint], kind: 
         assert np.array_equal(np.concatenate(parts[place]), expected), place
 
 
+def test_in_bfloat16(checkpoints: dict[Kind, Checkpoint]) -> None:
+    """As on a GPU. Random weights exaggerate what is rounded, so no more than the form is compared."""
+    model = MusicGen.load(checkpoints["stereo"].folder, "cpu", "bfloat16")
+    assert {weight.dtype for weight in model.transformer.parameters()} == {torch.bfloat16}
+    sound = whole(model.stream(request_of(model, 20)))
+    assert sound.shape == (20 * FRAME_SAMPLES, 2) and np.isfinite(sound).all() and sound.std() > 0.01
+    assert np.array_equal(sound, whole(model.stream(request_of(model, 20))))
+
+
 def test_closing_ends_it(models: dict[Kind, MusicGen], steps: list[int]) -> None:
     played = models["mono"].stream(request_of(models["mono"], 500), chunk_frames=1)
     next(played)
