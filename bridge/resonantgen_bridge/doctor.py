@@ -24,7 +24,9 @@ from typing import Any
 import click
 
 from resonantgen import __version__
-from resonantgen.errors import ResonantGenError
+from resonantgen.errors import ModelDamaged, ResonantGenError
+from resonantgen.models.catalog import bytes_text, catalog
+from resonantgen.models.folder import free_bytes, installed, is_installed, models_folder
 from resonantgen.realtime.devices import list_devices
 from resonantgen_bridge.addresses import LOOPBACK
 from resonantgen_bridge.protocol import OSC_PORT, PLUGIN_PORT, ZMQ_COMMANDS_PORT, ZMQ_EVENTS_PORT
@@ -32,6 +34,7 @@ from resonantgen_bridge.served import holder_of_port
 
 OLDEST_PYTHON = (3, 11)
 ENOUGH_CORES = 2
+NEURAL_PACKAGES = ("torch", "scipy", "python_stretch", "transformers")  # that generators of sound import
 
 
 class Verdict(StrEnum):
@@ -70,6 +73,8 @@ def examine(project: Path | None = None) -> Iterator[Check]:
         ("midi", _midi),
         ("jack", _jack),
         ("link", _link),
+        ("neural", _neural),
+        ("models", _models),
         ("settings", _settings),
     ]
     if project is not None:
@@ -187,16 +192,52 @@ def _link() -> Check:
     return Check("link", Verdict.OK, f"aalink {metadata.version('aalink')}")
 
 
+def _neural() -> Check:
+    """What generators of sound run on. torch is not asked: to import it takes seconds."""
+    missing = [package for package in NEURAL_PACKAGES if find_spec(package) is None]
+    if missing:
+        found = f"not installed, and only needed for tracks of sound: {', '.join(missing)}"
+        return Check("neural", Verdict.NOTE, found, "To have them: pip install 'resonantgen[musicgen]'")
+    asked = os.environ.get("RESONANTGEN_DEVICE") or "auto"
+    device = "a GPU if there is one" if asked == "auto" else f"{asked}, as RESONANTGEN_DEVICE says"
+    return Check("neural", Verdict.OK, f"torch {metadata.version('torch')}; plays on {device}")
+
+
+def _models() -> Check:
+    """Those that are here, whole, and room for more."""
+    root = models_folder()
+    there, damaged = [], []
+    for name in catalog():
+        try:
+            if is_installed(name):
+                installed(name)
+                there.append(name)
+        except ModelDamaged as error:
+            damaged.append(str(error))
+    if damaged:
+        return Check("models", Verdict.PROBLEM, damaged[0], f"See: resonantgen models verify; they lie in {root}")
+    room = f"{bytes_text(free_bytes(nearest_folder(root)))} free in {root}"
+    if not there:
+        return Check("models", Verdict.NOTE, f"none; {room}", "For tracks of sound: resonantgen models list")
+    return Check("models", Verdict.OK, f"{', '.join(there)}; {room}")
+
+
 def _settings() -> Check:
     folder = Path(click.get_app_dir("resonantgen"))
-    there = folder
-    while not there.exists():
-        there = there.parent
+    there = nearest_folder(folder)
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return Check("settings", Verdict.OK, str(folder))
     return Check(
         "settings", Verdict.PROBLEM, f"{folder} cannot be written", f"Make {there} a folder that you may write."
     )
+
+
+def nearest_folder(path: Path) -> Path:
+    """Of a folder that need not be there and those around it, the first that is."""
+    path = path.absolute()
+    while not path.exists():
+        path = path.parent
+    return path
 
 
 def _project(path: Path) -> Check:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 from contextlib import closing
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +16,8 @@ import pytest
 from lab import SilentStudio
 from resonantgen.cli import main
 from resonantgen.errors import DeviceError
+from resonantgen.models import folder as models
+from resonantgen.models.catalog import model_info
 from resonantgen.session.session import Session
 from resonantgen_bridge import doctor
 from resonantgen_bridge.doctor import Check, Verdict, examine
@@ -26,6 +30,8 @@ DEVICE = {"index": 0, "name": "USB Audio", "system": "ALSA", "channels": 2, "sam
 def well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine on which all is well, whatever this one is like."""
     monkeypatch.setenv("RESONANTGEN_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv(models.MODELS_VARIABLE, str(tmp_path / "models"))
+    monkeypatch.delenv("RESONANTGEN_DEVICE", raising=False)
     monkeypatch.setattr(doctor, "_audio_devices", lambda: [DEVICE])
     monkeypatch.setattr(doctor, "_midi_ports", lambda: (["Pads"], []))
     monkeypatch.setattr("resonantgen.instruments.jit.compiled_before", lambda: True)
@@ -60,7 +66,7 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(capsys.readouterr().out)
     assert document["ok"] is True
     names = ["python", "packages", "processor", "synthesis", "commands", "events", "osc", "plugin", "audio", "midi"]
-    assert [check["name"] for check in document["checks"]] == [*names, "jack", "link", "settings"]
+    assert [check["name"] for check in document["checks"]] == [*names, "jack", "link", "neural", "models", "settings"]
     assert all(check.keys() == {"name", "verdict", "found", "advice"} for check in document["checks"])
 
 
@@ -176,3 +182,45 @@ def test_what_nobody_foresaw_does_not_end_the_examination(monkeypatch: pytest.Mo
     monkeypatch.setattr(doctor, "_midi_ports", broken)
     assert found("midi") == Check("midi", Verdict.PROBLEM, "ZeroDivisionError: oh", "Please report this.")
     assert found("settings").verdict is Verdict.OK
+
+
+def test_without_torch_tracks_of_notes_are_all_that_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert found("neural").verdict is Verdict.OK and f"torch {metadata.version('torch')}" in found("neural").found
+    monkeypatch.setenv("RESONANTGEN_DEVICE", "cuda:1")
+    assert "plays on cuda:1" in found("neural").found
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    check = found("neural")
+    assert (check.verdict, check.advice) == (Verdict.NOTE, "To have them: pip install 'resonantgen[musicgen]'")
+    assert check.found.endswith("tracks of sound: transformers")
+
+
+def test_models_are_listed_and_looked_at(tmp_path: Path) -> None:
+    check = found("models")
+    assert (
+        check.verdict is Verdict.NOTE and check.found.startswith("none; ") and str(tmp_path / "models") in check.found
+    )
+    folder, info = tmp_path / "models" / "musicgen-small", model_info("musicgen-small")
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(b"weights")
+    record = models.FileRecord("model.safetensors", 7, models.file_sha256(folder / "model.safetensors"))
+    models.write_manifest(
+        models.Manifest(
+            format=models.FORMAT,
+            name="musicgen-small",
+            source="https://example.org",
+            repository=info.repository,
+            commit="0" * 40,
+            licence=info.licence,
+            files=[record],
+        )
+    )
+    check = found("models")
+    assert check.verdict is Verdict.OK and check.found.startswith("musicgen-small; ") and " free in " in check.found
+    (folder / "model.safetensors").write_bytes(b"weight")
+    check = found("models")
+    assert check.verdict is Verdict.PROBLEM and "has 6 bytes and should have 7 bytes" in check.found
+
+
+def test_the_doctor_loads_nothing_neural() -> None:
+    program = "import sys; from resonantgen.cli import main; main(['doctor']); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL, timeout=120)

@@ -29,7 +29,6 @@ from resonantgen_bridge.midi_map import (
 from resonantgen_bridge.protocol import COMMANDS
 from resonantgen_bridge.schema import Kind
 
-
 REST = {"seed": None, "generators": None}  # what an action leaves out
 
 
