@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+# Tests run side by side, one a core. Threads of torch's that wait for each other there turn seconds into minutes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ALLOWED_SKIPS = Path(__file__).parent / "allowed_skips.txt"
 
 # Machines differ in speed: no example has a deadline. Examples are derived from the test itself, so a run repeats.
