@@ -153,34 +153,32 @@ def agreement(folder: Path) -> dict[str, float]:
     state = rounded.start(2, 16 + STEPS, cross=WORDS)
     for number, condition in enumerate(request.conditions):
         rounded.condition(state, number, condition)
-    same, total, off, size = 0, 0, 0.0, 0.0
-
-    def mix(logits: Tensor) -> Tensor:
-        return guided(logits[0], logits[1], torch.tensor(GUIDANCE))
+    pairs: dict[str, list[tuple[Tensor, Tensor]]] = {"plain": [], "guided": []}
 
     class Both:
         """float32 says what is written; int8 reads the same."""
 
         def step(self, columns: Tensor, own: State) -> Tensor:
-            nonlocal same, total, off, size
-            logits = exact.step(columns, own)
-            theirs, mine = mix(logits), mix(rounded.step(columns, state))
-            same += int((theirs.argmax(-1) == mine.argmax(-1)).sum())
-            total += len(theirs)
-            off, size = (
-                off + float((theirs - mine).square().sum()),
-                size + float(theirs.var(-1).sum() * theirs.shape[1]),
-            )
+            two = logits, _ = exact.step(columns, own), rounded.step(columns, state)
+            pairs["plain"].append((two[0].flatten(0, 1), two[1].flatten(0, 1)))
+            strength = torch.tensor(GUIDANCE)
+            pairs["guided"].append((guided(two[0][0], two[0][1], strength), guided(two[1][0], two[1][1], strength)))
             return logits
 
     def write(model: Transformer, own: State, writing: Writing, groups: Sequence[Group], valid: Tensor) -> None:
-        both: Any = Both()
-        write_column(both, own, writing, groups, valid)
+        listening: Any = Both()
+        write_column(listening, own, writing, groups, valid)
 
     batch = Batch(exact, 1, 16 + STEPS, cross=WORDS, write=write)
     batch.add(request)
     batch.advance(8 + STEPS)
-    return {"top1": same / total, "of": total, "relative_error": (off / size) ** 0.5}
+    found: dict[str, float] = {}
+    for kind, both in pairs.items():
+        theirs, mine = (torch.cat(logits) for logits in zip(*both, strict=True))
+        found[f"{kind} top1"] = float((theirs.argmax(-1) == mine.argmax(-1)).float().mean())
+        found[f"{kind} error"] = float(((theirs - mine).square().mean() / theirs.var(-1).mean()).sqrt())
+        found[f"{kind} of"] = len(theirs)
+    return found
 
 
 PARTS = {
@@ -223,9 +221,14 @@ def main() -> None:
         label = part if part == "transformers" else f"ours, {part}"
         print(timed(label, one["ms"], one.get("weights_mb"), bandwidth, *more))
     one = found["agreement"]
-    same, off = 100 * one["top1"], 100 * one["relative_error"]
-    print(f"\nint8 has {same:.1f} % of {one['of']:.0f} likeliest tokens in common with float32; its logits are off by")
-    print(f"{off:.1f} % of their spread. The weights are random: a trained model's best tokens stand out more.\n")
+    print()
+    for kind, what in (("plain", "logits"), ("guided", "logits after guidance")):
+        same, off, of = 100 * one[f"{kind} top1"], 100 * one[f"{kind} error"], one[f"{kind} of"]
+        print(
+            f"{what}: int8 has {same:.1f} % of {of:.0f} likeliest tokens in common with float32, and is {off:.1f} % of"
+        )
+        print("their spread away from it.")
+    print("The weights are random: a trained model's best tokens stand out more.\n")
     print(row(["28 M parameters", *columns[:3]]))
     print(row(["---"] * 4))
     for precision in ("float32", "int8"):
