@@ -168,8 +168,8 @@ def _downbeat(growth: Array, pulse: float, phase: float, meter: Meter) -> float:
     """The first start of a bar, in seconds, at or after the piece's start (or a tenth of a pulse before it).
 
     Of the bar's pulses it is the one with most low growth (a kick, a bass), and in 4/4 with most of a snare's on the
-    backbeats that would follow from it. Right for 52 % of our drums, and right or half a bar off for 83 %: of a
-    four-on-the-floor bar the ear cannot tell more.
+    backbeats that would follow from it. Right for half of our own drums, and right or half a bar off for four fifths:
+    a four-on-the-floor bar tells no more.
     """
     per_bar = round(meter.bar_ticks / 480 / pulses(meter)[0])
     count = int((len(growth) / ENVELOPE_RATE - phase) / pulse)
