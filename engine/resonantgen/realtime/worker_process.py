@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Protocol
 
@@ -38,10 +39,11 @@ class Peer(Protocol):
 class LocalProcess:
     """A Peer on this machine. Making one starts the process. Raises OSError."""
 
-    def __init__(self) -> None:
+    def __init__(self, life: Callable[[Connection], None] = run) -> None:
+        """`life` is what runs in it, until it ends."""
         context = get_context("spawn")
         self._connection, other_end = context.Pipe()
-        self._process = context.Process(target=run, args=(other_end,), name="resonantgen-worker", daemon=True)
+        self._process = context.Process(target=life, args=(other_end,), name="resonantgen-worker", daemon=True)
         try:
             self._process.start()
         except BaseException:
