@@ -22,6 +22,7 @@ TEXT = Field("prompt", Kind.TEXT, "words")
 CHOICE = Field("stage", Kind.TEXT, "which", choices=("notes", "sound"))
 TRACK = Field("track", Kind.TRACK, "which")
 TRACKS = Field("tracks", Kind.TRACKS, "which")
+GENERATORS = Field("generators", Kind.GENERATORS, "who plays what")
 
 DEEP: Any = []
 for _ in range(5000):
@@ -33,6 +34,7 @@ HOSTILE: list[Any] = [
     "", " ", "0", "1", "-1", "1.0", "01", "5", "bass ", "BASS", "٢", "bass,drums", ",", "bass,,drums",
     "x" * 5000, "a\0b", "\ud800", "line\nbreak", "\x1b[31m", b"", b"bytes", b"\xff" * 100, object(),
     [], [[]], ["bass", 7], ["bass"], ["x" * 5000] * 50, (), ("1",), {}, {"a": 1}, {1: 2}, DEEP,
+    {1: "x"}, {1: DEEP}, "1=x", ["1=x", "2="], "=" * 5000,
 ]  # fmt: skip
 
 
@@ -105,7 +107,9 @@ def test_values_that_do_not_are_refused(field: Field, given: object, message: st
     assert str(refused.value) == message
 
 
-@pytest.mark.parametrize("field", [INT, SEED, FLOAT, FREE, BOOL, TEXT, CHOICE, TRACK, TRACKS], ids=lambda f: f.name)
+@pytest.mark.parametrize(
+    "field", [INT, SEED, FLOAT, FREE, BOOL, TEXT, CHOICE, TRACK, TRACKS, GENERATORS], ids=lambda f: f.name
+)
 @pytest.mark.parametrize("number", range(len(HOSTILE)))
 def test_nothing_that_arrives_does_worse_than_be_refused(field: Field, number: int) -> None:
     try:
@@ -115,7 +119,7 @@ def test_nothing_that_arrives_does_worse_than_be_refused(field: Field, number: i
         assert message.isprintable()
         assert len(message) < 300
     else:
-        kinds = {Kind.INT: int, Kind.FLOAT: float, Kind.BOOL: bool, Kind.TRACKS: list}
+        kinds = {Kind.INT: int, Kind.FLOAT: float, Kind.BOOL: bool, Kind.TRACKS: list, Kind.GENERATORS: dict}
         assert type(parsed) is kinds.get(field.kind, str)
         if field.low is not None and field.high is not None:
             assert field.low <= parsed <= field.high
@@ -125,7 +129,7 @@ def test_nothing_that_arrives_does_worse_than_be_refused(field: Field, number: i
 def test_random_calls_are_parsed_or_refused() -> None:
     dice = random.Random(20261122)
     names = [*COMMAND, "", "lock ", "LOCK", 7, None, ["lock"], DEEP, "x" * 5000]
-    arguments = ["track", "prompt", "on", "locked", "tempo", "", 3, None, ("a",), "x" * 5000]
+    arguments = ["track", "prompt", "on", "locked", "tempo", "generators", "", 3, None, ("a",), "x" * 5000]
     parsed = 0
     for _ in range(20_000):
         given = {dice.choice(arguments): dice.choice(HOSTILE) for _ in range(dice.randrange(4))}
