@@ -4,10 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PROMPT ?= dark techno with driving bass
 
-.PHONY: help demo test lint types benchmarks plugin plugin-windows clean
+.PHONY: help demo musicgen test lint types benchmarks plugin plugin-windows clean
 
 help:
 	@echo "make demo        environment, install, \"$(PROMPT)\" -> stems, mix, MIDI and a picture in ./demo"
+	@echo "make musicgen    what neural audio needs (PyTorch, transformers), into the environment"
 	@echo "make test        environment, install, all tests"
 	@echo "make lint types  ruff and mypy"
 	@echo "make benchmarks  measures what docs/benchmarks.md states (35 minutes; needs jackd2, ardour, dpf-source)"
@@ -31,6 +32,11 @@ demo: $(VENV)/.run
 	@$(BIN)/resonantgen export --project demo.rg --to demo
 	@$(BIN)/resonantgen show --project demo.rg --picture demo/session.png
 
+# torch first: with --index-url https://download.pytorch.org/whl/cpu as TORCH_FROM, Linux does without CUDA's gigabytes.
+musicgen: $(VENV)/.run
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(TORCH_FROM) torch
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[musicgen]"
+
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
@@ -45,6 +51,8 @@ benchmarks: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/generation.py
 	$(BIN)/python tests/benchmarks/mix_balance.py
 	$(BIN)/python tests/benchmarks/latency.py
+	$(BIN)/python tests/benchmarks/codec.py
+	$(BIN)/python tests/benchmarks/lm.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/live.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/plugin.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/ardour.py
