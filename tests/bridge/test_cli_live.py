@@ -174,7 +174,8 @@ def test_regenerating_through_an_engine_shows_what_changed(served: ServedEngine,
     assert (code, errors) == (0, "")
     assert "aggression" in out and "take 2" in out and "more drive" in out
     assert "drums       kept" in out
-    assert served.told() == [("regenerate", {"prompt": "make the bass more aggressive", "track": None, "seed": None})]
+    asked = {"prompt": "make the bass more aggressive", "track": None, "seed": None, "generators": None}
+    assert served.told() == [("regenerate", asked)]
 
 
 def test_json_through_an_engine_is_one_document(served: ServedEngine, run: Run) -> None:

@@ -98,7 +98,8 @@ def play(monkeypatch: pytest.MonkeyPatch, case: Case, **options: object) -> None
 
 def test_pads_regenerate_and_toggle_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     async def case(r: Rig) -> None:
-        assert await r.send([PAD, 37, 100]) == [Call("regenerate", {"prompt": "", "track": "bass", "seed": None})]
+        arguments = {"prompt": "", "track": "bass", "seed": None, "generators": None}
+        assert await r.send([PAD, 37, 100]) == [Call("regenerate", arguments)]
         assert await r.send([PAD, 40, 1]) == [Call("lock", {"track": "drums", "locked": True})]
         assert await r.send([PAD, 40, 1]) == [Call("lock", {"track": "drums", "locked": False})]
         assert r.engine.clients == ["midi"] * 3
