@@ -388,18 +388,25 @@ def alone(job: int) -> None:
 
 
 @kernel
-def together(desk: int, job: int) -> None:
-    """Does a job with whichever helpers are awake; returns when all of it is done and no helper looks at it."""
+def together(desk: int, job: int) -> int:
+    """Does a job with whichever helpers are awake; returns when all of it is done and no helper looks at it: how many
+    turns it waited for them, or -1 if they did nothing.
+    """
     pieces = _integer_at(job + 8)
     _atomic_store(desk + _NEXT, 0)
     _atomic_store(desk + _OPEN, job)
     piece = _atomic_add(desk + _NEXT, 1)
+    done = 0
     while piece < pieces:
+        done += 1
         _piece(job, piece)
         piece = _atomic_add(desk + _NEXT, 1)
     _atomic_store(desk + _OPEN, 0)
+    waited = 0
     while _atomic_load(desk + _INSIDE) != 0:
+        waited += 1
         _pause()
+    return waited if done < pieces else -1
 
 
 @kernel

@@ -23,6 +23,9 @@ from resonantgen.lm.kernel_code import ARGUMENTS, ATTEND, LINEAR_F32, LINEAR_INT
 
 PIECES = 12  # that a linear layer is cut into, about
 SPINS = 20_000  # of a helper before it sleeps: about half a millisecond
+STALLED = 10_000  # turns that a caller waits for no piece, but for a helper whose core another program has taken
+UNHELPED = 16  # launches in a row: more than it takes to wake up
+MOST_ALONE = 4096  # launches
 
 
 class _Helpers:
@@ -33,6 +36,31 @@ class _Helpers:
         self._desk = np.zeros(3 * 8, np.int64)  # open job (its address), next piece, helpers inside: a cache line each
         self.desk = self._desk.ctypes.data
         self._awake: list[threading.Event] = []
+        self._alone = 0  # launches yet to come that leave the helpers out
+        self._unhelped = 0  # launches in a row
+        self._helped = 0  # launches in all
+        self._setbacks = 0  # of late
+
+    def launch(self, job: int, helpers: int) -> None:
+        """Do a job with so many helpers. Where other programs keep the cores busy, a helper may be held up for
+        milliseconds in the middle of a piece, or take the caller's own core and do nothing: then jobs are done without
+        them for a while, for longer each time.
+        """
+        if self._alone:
+            self._alone -= 1
+            alone(job)
+            return
+        self.wake(helpers)
+        waited = together(self.desk, job)
+        self._unhelped = self._unhelped + 1 if waited < 0 else 0
+        if waited > STALLED or self._unhelped > UNHELPED:
+            self._unhelped = 0
+            self._setbacks = min(self._setbacks + 1, 7)
+            self._alone = min(32 << self._setbacks, MOST_ALONE)
+        elif waited >= 0:
+            self._helped += 1
+            if self._setbacks and self._helped % 256 == 0:
+                self._setbacks -= 1
 
     def wake(self, helpers: int) -> None:
         """Have that many helpers, and none asleep."""
@@ -70,8 +98,7 @@ def _launch(what: int, pieces: int, *arguments: int) -> None:
     count = min(torch.get_num_threads() - 1, pieces - 1)
     if count > 0 and helpers.taken.acquire(blocking=False):
         try:
-            helpers.wake(count)
-            together(helpers.desk, job.ctypes.data)
+            helpers.launch(job.ctypes.data, count)
         finally:
             helpers.taken.release()
     else:
