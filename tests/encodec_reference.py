@@ -125,7 +125,15 @@ def same_weights(reference: nn.Module, config: EncodecConfig) -> Encodec:
 def weighted(model: nn.Module) -> list[nn.Module]:
     """Its convolutions, norms and LSTMs, in order."""
     nets = (model.encoder_net, model.decoder_net) if isinstance(model, Encodec) else (model.encoder, model.decoder)
-    kinds = ("Conv1d", "ConvTranspose1d", "GroupNorm", "LSTM", "ParametrizedConv1d", "ParametrizedConvTranspose1d")
+    kinds = (
+        "Conv1d",
+        "ConvTranspose1d",
+        "GroupNorm",
+        "LSTM",
+        "Lstm",
+        "ParametrizedConv1d",
+        "ParametrizedConvTranspose1d",
+    )
     return [module for module in chain(*(net.modules() for net in nets)) if type(module).__name__ in kinds]
 
 

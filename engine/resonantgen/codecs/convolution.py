@@ -222,7 +222,7 @@ class ConvTranspose1d(Layer[TransposedState]):
         of_samples = self.weight.transpose(1, 2).reshape(channels, -1)  # [C, k C']
         rows, width = padded.reshape(batch * steps, channels), self.stride * out_channels
         total = rows.shape[0] - (steps - count)
-        y = torch.addmm(self.bias.repeat(self.stride), rows[steps - count :], of_samples[:, :width])
+        y = torch.addmm(self.bias.expand(self.stride, -1).reshape(-1), rows[steps - count :], of_samples[:, :width])
         for back in range(1, steps - count + 1):
             begin = steps - count - back
             y.addmm_(rows[begin : begin + total], of_samples[:, back * width : (back + 1) * width])

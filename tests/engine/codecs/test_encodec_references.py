@@ -13,6 +13,7 @@ import encodec_reference as reference
 from resonantgen.codecs.base import Codes
 from resonantgen.codecs.convolution import Padding
 from resonantgen.codecs.encodec.config import ENCODEC_24KHZ, ENCODEC_48KHZ, MUSICGEN_32KHZ, EncodecConfig
+from resonantgen.codecs.encodec.model import Encodec
 
 OF_24, OF_32, OF_48 = (replace(config, filters=4) for config in (ENCODEC_24KHZ, MUSICGEN_32KHZ, ENCODEC_48KHZ))
 ODD = replace(
@@ -39,7 +40,7 @@ CONFIGS = {
     "odd-replicate": replace(ODD, padding=Padding.REPLICATE),
     "24khz-real-size": ENCODEC_24KHZ,
 }
-SAMPLES = (1, 319, 2 * 640, 12_345)
+SAMPLES = (1, 319, 2 * 640, 7_345)
 
 
 @torch.inference_mode()
@@ -69,8 +70,8 @@ def of_package(model: Any, x: Tensor, bandwidth: float) -> tuple[Codes, Tensor]:
 REFERENCES = {"transformers": (reference.huggingface, of_huggingface), "encodec": (reference.package, of_package)}
 
 
-def check(config: EncodecConfig, theirs: Any, run: Any, samples: int, bandwidth: float) -> None:
-    mine = reference.same_weights(theirs, config)
+def check(mine: Encodec, theirs: Any, run: Any, samples: int, bandwidth: float) -> None:
+    config = mine.config
     x = reference.sound(config, samples, seed=samples, batch=2)
     expected, sound = run(theirs, x, bandwidth)
     codes = mine.encode(x, config.codebooks_at(bandwidth))
@@ -87,8 +88,9 @@ def check(config: EncodecConfig, theirs: Any, run: Any, samples: int, bandwidth:
 def test_codes_are_the_same_and_sound_is(name: str, config: EncodecConfig) -> None:
     make, run = REFERENCES[name]
     theirs = make(config)
+    mine = reference.same_weights(theirs, config)
     for samples in SAMPLES if config is not ENCODEC_24KHZ else (9_999,):
-        check(config, theirs, run, samples, config.bandwidths_kbps[-1 if samples > 319 else 0])
+        check(mine, theirs, run, samples, config.bandwidths_kbps[-1 if samples > 319 else 0])
 
 
 @pytest.mark.parametrize("name", REFERENCES)
@@ -97,8 +99,9 @@ def test_segments_overlap_as_theirs(name: str) -> None:
     make, run = REFERENCES[name]
     config = replace(OF_48, filters=2)
     theirs = make(config)
+    mine = reference.same_weights(theirs, config)
     for samples in (47_520, 47_521, 47_680, 47_520 + 400, 48_000, 2 * 48_000 + 777):
-        check(config, theirs, run, samples, 6.0)
+        check(mine, theirs, run, samples, 6.0)
 
 
 @pytest.mark.parametrize("name", REFERENCES)

@@ -206,7 +206,8 @@ def _published_names(own: str, tensor: Tensor) -> dict[str, tuple[int, ...]]:
     if own == _CODEBOOKS:
         return {f"quantizer.layers.{k}.codebook.embed": tuple(tensor.shape[1:]) for k in range(tensor.shape[0])}
     name = own.replace("_net.", ".", 1).replace(".block.layers.", ".block.")
-    if ".norm." not in name and ".lstm." not in name:
+    name = re.sub(r"\.((?:weight|bias)_[ih]h_l\d+)$", r".lstm.\1", name)
+    if ".norm." not in name:
         name = re.sub(r"\.(weight|bias)$", r".conv.\1", name)
     return {name: tuple(tensor.shape)}
 
