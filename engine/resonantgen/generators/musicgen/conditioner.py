@@ -30,6 +30,14 @@ class Melody:
     samples: NDArray[np.float64]  # [frames, channels]
     sample_rate: int
 
+    def part(self, start_seconds: float, seconds: float) -> Melody:
+        """What is heard of it from some time on, where it begins again at its end."""
+        if not len(self.samples):
+            return self
+        first = round(start_seconds * self.sample_rate)
+        places = np.arange(first, first + round(seconds * self.sample_rate)) % len(self.samples)
+        return Melody(self.samples[places], self.sample_rate)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Guided:

@@ -24,7 +24,7 @@ from resonantgen.generators.musicgen.layout import (
     read_settings,
     transformer_parts,
 )
-from resonantgen.generators.musicgen.streaming import SoundRequest, play
+from resonantgen.generators.musicgen.streaming import SoundRequest, Window, play
 from resonantgen.generators.musicgen.text import PREFIX, TextEncoder, t5_shapes
 from resonantgen.instruments.base import Samples
 from resonantgen.lm.config import LMConfig
@@ -33,7 +33,8 @@ from resonantgen.lm.int8 import quantize
 from resonantgen.lm.transformer import Transformer
 
 CHUNK_FRAMES = 5  # of sound that is handed on at a time: a tenth of a second
-LONGEST_SECONDS = 30.0  # the published models learned from pieces of this length
+WINDOW_SECONDS, STRIDE_SECONDS = 30.0, 18.0  # the models learned from pieces of 30 seconds; audiocraft moves on by 18
+LONGEST_SECONDS = 300.0  # of a piece: what is no limit of the model, but of patience
 
 
 class MusicGen:
@@ -54,6 +55,8 @@ class MusicGen:
         self.transformer = transformer
         self.codec = codec
         self.placement = placement
+        rate = codec.frame_rate
+        self.window = Window(round(WINDOW_SECONDS * rate), round(STRIDE_SECONDS * rate))  # of what is written at a time
         self._conditioner = conditioner
         self._write = step_for(placement)
 
@@ -99,7 +102,7 @@ class MusicGen:
 
     @property
     def longest_seconds(self) -> float:
-        """That it plays well at a stretch. It may be asked for more."""
+        """That a track asks of it. It may be asked for more."""
         return LONGEST_SECONDS
 
     @property
@@ -110,6 +113,20 @@ class MusicGen:
     def condition(self, words: str, melody: Melody | None = None) -> Guided:
         """See `Conditioner.condition`."""
         return self._conditioner.condition(words, melody)
+
+    def request(self, words: str, frames: int, seed: int = 0, melody: Melody | None = None) -> SoundRequest:
+        """A piece of any length: in each of its windows the part of the melody that is then reached, which goes round.
+
+        Raises as `condition` does.
+        """
+        if melody is None:
+            return SoundRequest(self.condition(words), frames, seed)
+        starts = [number * self.window.stride_frames for number in range(self.window.count(frames))]
+        rate = self.codec.frame_rate
+        first, *later = (
+            self.condition(words, melody.part(start / rate, self.window.frames / rate)) for start in starts
+        )
+        return SoundRequest(first, frames, seed, later=tuple(later))
 
     def stream(self, request: SoundRequest, chunk_frames: int = CHUNK_FRAMES) -> Iterator[Samples]:
         """Play: sound [samples, channels] as it comes, `request.frames * frame_samples` in all.
@@ -126,7 +143,7 @@ class MusicGen:
         """Play several in one batch, each as it would be alone: what comes next of each, by its place in `requests`."""
         if chunk_frames < 1:
             raise BadValue(f"Sound comes in chunks of at least one frame, not {chunk_frames}.")
-        return play(self.transformer, self.codec, self.channels, requests, chunk_frames, self._write)
+        return play(self.transformer, self.codec, self.channels, requests, chunk_frames, self.window, self._write)
 
 
 def load_transformer(tensors: Tensors, config: LMConfig, placement: Placement) -> Transformer:

@@ -11,9 +11,9 @@ import torch
 from resonantgen.errors import BadValue
 from resonantgen.generators.musicgen.conditioner import Melody
 from resonantgen.generators.musicgen.model import MusicGen
-from resonantgen.generators.musicgen.streaming import SoundRequest
+from resonantgen.generators.musicgen.streaming import Decoder, SoundRequest, Window
 from resonantgen.instruments.base import Samples
-from resonantgen.lm.decoding import write_column
+from resonantgen.lm.decoding import write_all, write_column
 from resonantgen.lm.sampling import GREEDY, Sampling
 from tiny_musicgen import FRAME_SAMPLES, KINDS, SAMPLE_RATE, Checkpoint, Kind
 
@@ -176,3 +176,100 @@ def test_what_cannot_be_played(models: dict[Kind, MusicGen]) -> None:
     with pytest.raises(BadValue, match="musicgen-melody"):
         model.condition("techno", Melody(np.zeros((100, 1)), 44100))
     assert not model.follows_melody and models["melody"].follows_melody
+
+
+WINDOW = Window(20, 12)
+
+
+@pytest.fixture
+def short(models: dict[Kind, MusicGen], monkeypatch: pytest.MonkeyPatch) -> dict[Kind, MusicGen]:
+    """The models, as if they had learned from pieces of 20 frames."""
+    for model in models.values():
+        monkeypatch.setattr(model, "window", WINDOW)
+    return models
+
+
+@pytest.mark.parametrize("frames", [1, 19, 20, 21, 31, 32, 33, 44, 45, 101])
+def test_windows_add_up_to_the_piece(frames: int) -> None:
+    count = WINDOW.count(frames)
+    added = [WINDOW.added(number, frames) for number in range(count)]
+    assert sum(added) == frames and min(added) > 0
+    assert added[0] <= WINDOW.frames and all(new <= WINDOW.stride_frames for new in added[1:])
+
+
+@pytest.mark.parametrize(("frames", "stride"), [(20, 0), (20, 20), (20, 30)])
+def test_windows_that_leave_gaps_or_stand_still(frames: int, stride: int) -> None:
+    with pytest.raises(BadValue, match="Windows of 20"):
+        Window(frames, stride)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_long_piece_in_windows(short: dict[Kind, MusicGen], kind: Kind) -> None:
+    """Its tokens are those of windows written one by one, and its sound is theirs, decoded in one go."""
+    model = short[kind]
+    melody = Melody(np.sin(np.arange(9 * 4000)[:, np.newaxis] ** 1.3 / 40), 44100) if kind == "melody" else None
+    request = model.request("dark techno", 71, 5, melody)
+    codes = write_all(model.transformer, request.tokens(WINDOW))
+    for number in range(1, WINDOW.count(71)):
+        following = request.tokens(WINDOW, number, codes[:, -WINDOW.overlap :])
+        codes = torch.cat([codes, write_all(model.transformer, following)], dim=1)
+    assert codes.shape[1] == 71
+    decoder = Decoder(model.codec, model.channels)
+    expected = np.concatenate([decoder.push(codes), decoder.finish()])
+    for chunk_frames in (1, 7, 100):
+        played = whole(model.stream(request, chunk_frames))
+        assert played.shape == (71 * FRAME_SAMPLES, model.channels)
+        assert np.abs(played - expected).max() < 1e-6, chunk_frames
+    assert np.array_equal(whole(model.stream(request)), whole(model.stream(request)))
+
+
+def test_the_first_sound_of_a_long_piece_is_no_later(short: dict[Kind, MusicGen], steps: list[int]) -> None:
+    model = short["mono"]
+    played = model.stream(request_of(model, 71), chunk_frames=1)
+    first = next(played)
+    assert steps[0] == DELAY + LOOK_AHEAD
+    assert len(first) + len(whole(played)) == 71 * FRAME_SAMPLES
+    assert steps[0] == 71 + DELAY * WINDOW.count(71)  # the delay once more in each window, and nothing else
+    begun = whole(model.stream(request_of(model, WINDOW.frames)))[: (WINDOW.frames - LOOK_AHEAD) * FRAME_SAMPLES]
+    long = whole(model.stream(request_of(model, 71)))
+    assert np.allclose(long[: len(begun)], begun, rtol=0, atol=1e-6)
+
+
+def test_windows_draw_numbers_of_their_own(short: dict[Kind, MusicGen]) -> None:
+    seeds = [request_of(short["mono"], 71, 9).tokens(WINDOW, number).seed for number in range(5)]
+    assert seeds[0] == 9 and len(set(seeds)) == 5
+
+
+def test_a_melody_goes_on_in_the_next_window(short: dict[Kind, MusicGen], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One pitch a window: each is conditioned on its own, as if the melody were that part alone."""
+    model = short["melody"]
+    monkeypatch.setattr(model, "window", Window(200, 100))  # four seconds, and two
+    rate = 32000
+    pitches = np.repeat([220.0, 277.2, 329.6, 415.3], 2 * rate)
+    melody = Melody(np.sin(2 * np.pi * np.cumsum(pitches) / rate)[:, np.newaxis], rate)
+    request = model.request("techno", 500, 1, melody)
+    assert len(request.later) == 3
+    for number, guided in enumerate(request.conditions()):
+        places = np.arange(number * 2 * rate, (number * 2 + 4) * rate) % len(pitches)
+        alone = model.condition("techno", Melody(melody.samples[places], rate))
+        assert torch.equal(guided.conditioning.prefix, alone.conditioning.prefix)  # type: ignore[arg-type]
+    prefixes = [guided.conditioning.prefix for guided in request.conditions()]
+    assert not torch.equal(prefixes[0], prefixes[1])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_company_makes_no_difference_to_long_pieces(short: dict[Kind, MusicGen], kind: Kind) -> None:
+    model = short[kind]
+    requests = [
+        request_of(model, 50, 1, "dark house drums, 120 bpm"),
+        request_of(model, 11, 2, "jazz"),
+        SoundRequest(model.condition("jazz"), 33, 3, GREEDY, guidance=1.0),
+        request_of(model, 71, 4, ""),
+    ]
+    alone = [whole(model.stream(request, 4)) for request in requests]
+    parts: dict[int, list[Samples]] = {}
+    for ready in model.stream_together(requests, 4):
+        for place, samples in ready.items():
+            parts.setdefault(place, []).append(samples)
+    for place, expected in enumerate(alone):
+        assert np.array_equal(np.concatenate(parts[place]), expected), place
