@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from resonantgen.lm.kernel_code import ARGUMENTS, ATTEND, LINEAR_F32, LINEAR_INT8, alone, assist, together
+from resonantgen.lm.threads import kernel_threads
 
 PIECES = 12  # that a linear layer is cut into, about
 SPINS = 20_000  # of a helper before it sleeps: about half a millisecond
@@ -95,7 +96,7 @@ if hasattr(os, "register_at_fork"):
 def _launch(what: int, pieces: int, *arguments: int) -> None:
     job = np.array((what, pieces, *arguments, *(0,) * (ARGUMENTS - len(arguments))), np.int64)
     helpers = _helpers
-    count = min(torch.get_num_threads() - 1, pieces - 1)
+    count = min(kernel_threads() - 1, pieces - 1)
     if count > 0 and helpers.taken.acquire(blocking=False):
         try:
             helpers.launch(job.ctypes.data, count)

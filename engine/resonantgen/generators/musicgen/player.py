@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from resonantgen.generators.musicgen.conditioner import Melody
 from resonantgen.generators.musicgen.model import MusicGen
-from resonantgen.generators.musicgen.streaming import SoundRequest
 from resonantgen.instruments.base import Samples
+from resonantgen.lm.threads import one_torch_thread
 from resonantgen.models.folder import installed
 
 
@@ -29,11 +29,14 @@ class MusicGenPlayer:
     def play(
         self, words: str, seconds: float, seed: int, melody: Samples | None, melody_rate: int
     ) -> Iterator[NDArray[np.float64]]:
-        """At least so many seconds, as it comes, [t, channels]. Raises ModelError."""
+        """At least so many seconds, as it comes, [t, channels]: the same bytes on any number of cores.
+
+        Raises ModelError.
+        """
         followed = None if melody is None else Melody(melody, melody_rate)
-        guided = self._model.condition(words, followed)
         frames = math.ceil(seconds * self.sample_rate / self._model.frame_samples)
-        yield from self._model.stream(SoundRequest(guided, frames, seed))
+        with one_torch_thread():
+            yield from self._model.stream(self._model.request(words, frames, seed, followed))
 
 
 def load(name: str) -> MusicGenPlayer:
