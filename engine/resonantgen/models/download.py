@@ -55,7 +55,7 @@ class Digest:
 def part_size(folder: Path, remote: RemoteFile) -> int:
     """How much of a file has come, in bytes."""
     with suppress(OSError):
-        return _part_path(folder, remote).stat().st_size
+        return part_path(folder, remote).stat().st_size
     return 0
 
 
@@ -149,7 +149,8 @@ def _strong_tag(response: HTTPResponse) -> str:
     return tag if re.fullmatch(r'"[\x21\x23-\x7e]{1,200}"', tag) else ""  # If-Range takes no weak ones
 
 
-def _part_path(folder: Path, remote: RemoteFile) -> Path:
+def part_path(folder: Path, remote: RemoteFile) -> Path:
+    """Where a file lies while it comes; the server's mark for it lies beside, under that name and TAG."""
     return folder / f"{remote.name}.{remote.checksum[:12]}{PART}"
 
 
@@ -159,7 +160,7 @@ class _Part:
     def __init__(self, folder: Path, remote: RemoteFile) -> None:
         self._remote = remote
         self._target = folder / remote.name
-        self._path = _part_path(folder, remote)
+        self._path = part_path(folder, remote)
         self._tag_path = self._path.with_name(self._path.name + TAG)
         self._file = self._path.open("ab+")
         if self._path.stat().st_size > remote.size:

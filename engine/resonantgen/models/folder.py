@@ -25,6 +25,7 @@ import msgspec
 
 from resonantgen.errors import DownloadFailed, ModelDamaged, ModelNotFound
 from resonantgen.models.catalog import Licence, ModelInfo, bytes_text, model_info
+from resonantgen.session.files import write_file
 
 MODELS_VARIABLE = "RESONANTGEN_MODELS"
 MANIFEST = "manifest.json"
@@ -152,7 +153,7 @@ def read_manifest(name: str) -> Manifest | None:
 
 def write_manifest(manifest: Manifest) -> None:
     """Says that the model is whole: all or nothing, and on the disk before it returns."""
-    _write_whole(models_folder() / manifest.name / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
+    write_file(models_folder() / manifest.name / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
 
 
 def verify(name: str) -> Iterator[Verdict]:
@@ -222,16 +223,7 @@ def accept_licence(licence: Licence) -> None:
     """Remember that it was accepted."""
     models_folder().mkdir(parents=True, exist_ok=True)
     names = sorted(accepted_licences() | {licence.name})
-    _write_whole(models_folder() / LICENCES, msgspec.json.format(msgspec.json.encode(names)))
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    new = path.with_name(f"{path.name}.new")
-    with new.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    write_file(models_folder() / LICENCES, msgspec.json.format(msgspec.json.encode(names)))
 
 
 def _content_trouble(folder: Path, file: FileRecord) -> str:

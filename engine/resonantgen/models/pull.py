@@ -10,7 +10,7 @@ from typing import Protocol
 from resonantgen.errors import DownloadFailed, ModelDamaged
 from resonantgen.models import folder as store
 from resonantgen.models.catalog import ModelInfo, bytes_text, model_info
-from resonantgen.models.download import PART, TAG, fetch, kept, part_size
+from resonantgen.models.download import PART, TAG, fetch, kept, part_path, part_size
 from resonantgen.models.folder import Installed, Manifest, models_folder
 from resonantgen.models.hub import Listing, list_files
 from resonantgen.models.web import Wire
@@ -108,7 +108,7 @@ def _check_room(job: _Pull, needed: int, free_bytes: Callable[[Path], int]) -> N
 
 def _remove_other_parts(job: _Pull, listing: Listing) -> None:
     """Parts of versions that are not wanted any more."""
-    wanted = {f"{remote.name}.{remote.checksum[:12]}{PART}" for remote in listing.files}
+    wanted = {part_path(job.folder, remote).name for remote in listing.files}
     for path in job.folder.glob(f"*{PART}*"):
         if path.name.removesuffix(TAG) not in wanted:
             path.unlink(missing_ok=True)
