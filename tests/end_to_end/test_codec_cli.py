@@ -338,6 +338,18 @@ def test_places_that_cannot_be_written(run: Run, models: dict[str, Path]) -> Non
     )
 
 
+def test_what_is_read_is_not_written_over(run: Run, models: dict[str, Path]) -> None:
+    write("in.wav", tones(0.2, 24_000, 1), 24_000)
+    done(run, "encode", "in.wav", "tokens.rgt", "--model", models[MONO])
+    Path("in.wav").rename("sound.rgt")
+    Path("tokens.rgt").rename("tokens.wav")
+    Path("linked.wav").hardlink_to("tokens.wav")
+    asked = ("--model", models[MONO])
+    for words in (("encode", "sound.rgt", "sound.rgt"), ("decode", "tokens.wav", "./linked.wav")):
+        assert "is the file that is read" in refused(run, *words, *asked)
+    assert "0 is not in the range" in refused(run, "decode", "tokens.wav", "o.wav", *asked, "--sample-rate", "0")
+
+
 def test_models_that_are_none(run: Run, models: dict[str, Path]) -> None:
     write("in.wav", tones(0.2, 24_000, 1), 24_000)
     Path("bad.th").write_bytes(models[MONO].read_bytes()[:5_000])

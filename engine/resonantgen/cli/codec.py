@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from resonantgen.cli.base import Interrupted, commands, json_option, print_json, reporter
-from resonantgen.errors import ModelNotFound
+from resonantgen.errors import BadValue, ModelNotFound
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,6 +45,7 @@ def encode(source: Path, target: Path, model: str, bandwidth: float | None, devi
     """Write a sound file's tokens. It may have any sample rate, and one or two channels."""
     from resonantgen.codecs.loading import load_codec
 
+    _check_target(source, target)
     loaded = load_codec(model, device)
     codebooks = _codebooks(loaded, bandwidth)
     from resonantgen.codecs.transcode import encode_file
@@ -63,7 +64,7 @@ def encode(source: Path, target: Path, model: str, bandwidth: float | None, devi
 @click.argument("source", metavar="IN.RGT", type=FILE)
 @click.argument("target", metavar="OUT.WAV", type=FILE)
 @click.option("--model", metavar="NAME", help="Or a folder or file. Default: the model that it was encoded with.")
-@click.option("--sample-rate", metavar="HZ", type=int, help="Default: the codec's.")
+@click.option("--sample-rate", metavar="HZ", type=click.IntRange(min=1), help="Default: the codec's.")
 @device_option
 @json_option
 def decode(
@@ -74,14 +75,15 @@ def decode(
     from resonantgen.codecs.token_file import read_header
 
     header = read_header(source)
+    _check_target(source, target)
+    rate = header.sample_rate if sample_rate is None else sample_rate
     loaded = load_codec(model or _model_of(header, source), device)
     from resonantgen.codecs.transcode import decode_file
 
     report = reporter(as_json)
     began = perf_counter()
     with _progress(report.console, source.name) as on_progress:
-        samples = decode_file(source, target, loaded, sample_rate, on_progress)
-    rate = sample_rate or header.sample_rate
+        samples = decode_file(source, target, loaded, rate, on_progress)
     if as_json:
         print_json({"file": str(target), "sample_rate": rate, "channels": header.channels, "samples": samples})
     else:
@@ -107,6 +109,12 @@ def info(source: Path, as_json: bool) -> None:
     books = f"{header.codebooks} codebooks of {header.cardinality}"
     report.line("tokens", f"{header.frames} frames, {float(header.frame_rate):g} a second · {books}")
     report.line("bandwidth", f"{float(header.bandwidth_kbps):g} kbit/s", f"({_size(source)})")
+
+
+def _check_target(source: Path, target: Path) -> None:
+    """Raises BadValue if what is read would be written over, under whatever name."""
+    if source.exists() and target.exists() and target.samefile(source):
+        raise BadValue(f"{target} is the file that is read. Name another for what is written.")
 
 
 def _codebooks(loaded: LoadedCodec, bandwidth_kbps: float | None) -> int:
