@@ -41,7 +41,7 @@ def read_tensors(path: Path, prefix: str = "") -> Any:
     if start[8:] == b"{":  # after the length of the JSON text that says what is in it
         return _read_safetensors(path, prefix)
     if start.startswith((_ZIP, _PICKLE)):
-        return _read_pickled(path)
+        return _read_pickled(path, start.startswith(_ZIP))
     raise ModelDamaged(f"{path} holds no weights: it is neither a safetensors nor a PyTorch file. {AGAIN}")
 
 
@@ -53,10 +53,12 @@ def _read_safetensors(path: Path, prefix: str) -> dict[str, torch.Tensor]:
         raise ModelDamaged(f"{path} is damaged ({str(error)[:100]}). {AGAIN}") from None
 
 
-def _read_pickled(path: Path) -> Any:
+def _read_pickled(path: Path, is_zip: bool) -> Any:
     try:
         with path.open("rb") as file, warnings.catch_warnings():  # by its path, torch would go by its suffix
             warnings.simplefilter("ignore")  # of old pickles: they are read, or they are not
+            if is_zip and path.suffix != ".safetensors":  # mapped into memory: a tensor is read when it is used
+                return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         code = _CODE.search(str(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import shutil
+import sys
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -118,6 +119,31 @@ def test_pickled_weights(checkpoints: dict[Kind, Checkpoint], tmp_path: Path) ->
     folder = shutil.copytree(checkpoints["mono"].folder, tmp_path / "tiny")
     pickle_weights(folder)
     check_same(weights_of(folder), weights_of(checkpoints["mono"].folder))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pickled_shards_with_published_names(checkpoints: dict[Kind, Checkpoint], tmp_path: Path, kind: Kind) -> None:
+    """As the medium and large models are published: old names, tables of positions, T5's table under both its names."""
+    tiny_musicgen.write(tmp_path, kind, published_names=True)
+    path = tmp_path / "model.safetensors"
+    tensors = load_file(path)
+    path.unlink()
+    tensors["text_encoder.encoder.embed_tokens.weight"] = tensors["text_encoder.shared.weight"]
+    names, places = sorted(tensors), {}
+    for number in (1, 2):
+        place = f"pytorch_model-{number:05}-of-00002.bin"
+        held = names[number - 1 :: 2]
+        places |= dict.fromkeys(held, place)
+        torch.save({name: tensors[name] for name in held}, tmp_path / place)
+    index = {"metadata": {"total_size": 0}, "weight_map": places}
+    (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps(index), encoding="utf-8")
+    check_same(weights_of(tmp_path), weights_of(checkpoints[kind].folder))
+    MusicGen.load(tmp_path, "cpu").condition("techno")
+    read = Tensors.read(tmp_path)
+    assert read.by_name.keys() == tensors.keys()
+    if sys.platform == "linux":  # the files are mapped, not read
+        mapped = Path("/proc/self/maps").read_text()
+        assert all(str(tmp_path / place) in mapped for place in places.values())
 
 
 def test_half_precision_on_disk(checkpoints: dict[Kind, Checkpoint], tmp_path: Path) -> None:
