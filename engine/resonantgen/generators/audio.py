@@ -49,7 +49,7 @@ class Fit:
             return "no beat to align"
         moved = f"stretched by {abs(self.stretch - 1):.1%}" if self.stretch != 1.0 else "not stretched"
         off = "" if self.beat_error_ms is None else f", {self.beat_error_ms:.0f} ms off the grid"
-        loose = "" if self.aligned else ", too far from the tempo to be aligned"
+        loose = "" if self.aligned else ", not aligned: too far from the tempo, or its beats too uneven"
         return f"beat {self.heard_tempo_bpm:.1f} bpm, {moved}{off}{loose}"
 
 
