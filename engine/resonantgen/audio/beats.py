@@ -66,7 +66,8 @@ def find_tempo(onsets: Onsets, tempo_bpm: float, meter: Meter) -> tuple[float, f
     quarters, harmonics = pulses(meter)
     ratios = np.exp(np.arange(np.log(SLOWEST), np.log(FASTEST), np.log(STEP)))
     base = tempo_bpm / 60 / quarters
-    strengths = np.abs(resultants(onsets, base * ratios[:, None] * np.array(harmonics)))
+    # One by one: for a piece of minutes all at once would take hundreds of megabytes
+    strengths = np.stack([np.abs(resultants(onsets, base * ratios * harmonic)) for harmonic in harmonics], axis=1)
     prior = np.exp(-0.5 * (np.log2(ratios) / PRIOR_OCTAVES) ** 2)
     scores = (strengths**2).sum(axis=1) * prior
     best = int(np.argmax(scores))

@@ -106,7 +106,7 @@ class Decoder:
 
     def push(self, codes: Tensor) -> Samples:
         """[channels * K, n] -> [samples, channels], from 0."""
-        rows = codes.unflatten(0, (-1, self._channels)).transpose(0, 1)
+        rows = codes.reshape(len(codes) // self._channels, self._channels, codes.shape[1]).transpose(0, 1)
         return _samples(self._stream.push(Codes(rows)))
 
     def finish(self) -> Samples:
