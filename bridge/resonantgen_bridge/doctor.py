@@ -25,6 +25,7 @@ import click
 
 from resonantgen import __version__
 from resonantgen.errors import ModelDamaged, ResonantGenError
+from resonantgen.generators.registry import NEURAL_PACKAGES
 from resonantgen.models.catalog import bytes_text, catalog
 from resonantgen.models.folder import free_bytes, installed, is_installed, models_folder
 from resonantgen.realtime.devices import list_devices
@@ -34,7 +35,6 @@ from resonantgen_bridge.served import holder_of_port
 
 OLDEST_PYTHON = (3, 11)
 ENOUGH_CORES = 2
-NEURAL_PACKAGES = ("torch", "scipy", "python_stretch", "transformers")  # that generators of sound import
 
 
 class Verdict(StrEnum):

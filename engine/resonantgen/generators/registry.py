@@ -22,7 +22,7 @@ _GENERATORS = {
     (Role.HARMONY, PATTERN): ("resonantgen.generators.harmony", "HarmonyGenerator"),
     (Role.MELODY, PATTERN): ("resonantgen.generators.melody", "MelodyGenerator"),
 }
-_PACKAGES = ("torch", "scipy", "python_stretch", "transformers")  # that MusicGen needs
+NEURAL_PACKAGES = ("torch", "scipy", "python_stretch", "transformers")  # that generators of sound import
 
 
 def generator_names(role: Role) -> list[str]:
@@ -59,7 +59,7 @@ def require_audio_generator(name: str) -> None:
     from resonantgen.models.folder import installed
 
     installed(name)
-    missing = [package for package in _PACKAGES if find_spec(package) is None]
+    missing = [package for package in NEURAL_PACKAGES if find_spec(package) is None]
     if missing:
         raise ModelUnusable(
             f"{name} cannot play without {' and '.join(missing)}. Install it with: pip install 'resonantgen[musicgen]'"
