@@ -206,6 +206,13 @@ def test_bandwidths(run: Run, models: dict[str, Path]) -> None:
     refused(run, "encode", "in.wav", "out.rgt", "--model", models[MONO], "--bandwidth", "much")
 
 
+def test_a_rate_that_flac_does_not_have(run: Run, models: dict[str, Path]) -> None:
+    write("in.wav", tones(0.1, 24_000, 1), 24_000)
+    done(run, "encode", "in.wav", "out.rgt", "--model", models[MONO])
+    said = refused(run, "decode", "out.rgt", "out.flac", "--model", models[MONO], "--sample-rate", "700000")
+    assert "FLAC" in said and not Path("out.flac").exists()
+
+
 def test_a_model_of_the_catalogue(run: Run, models: dict[str, Path], tmp_path: Path) -> None:
     """Installed as `models pull` does it: found by name, and again by the name in the token file."""
     write("in.wav", tones(0.5, 48_000, 2), 48_000)

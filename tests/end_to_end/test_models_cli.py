@@ -130,7 +130,7 @@ def test_verify_says_of_each_file_how_it_is(run: Run) -> None:
     run("pull", SMALL, CODEC, "--accept-licence")
     code, out, _ = run("verify")
     assert code == 0
-    assert f"  {SMALL}/{BIG}: right" in out and f"{CODEC} is as it should be." in out
+    assert f"  {SMALL}/{BIG}: right" in out and f"{CODEC}: every file is as it was fetched." in out
 
     path = models_folder() / SMALL / BIG
     path.write_bytes(WEIGHTS[:-1] + bytes([WEIGHTS[-1] ^ 1]))

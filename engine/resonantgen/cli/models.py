@@ -126,7 +126,8 @@ def _verify_one(name: str, quiet: bool) -> Iterator[dict[str, str]]:
             click.echo(f"  {name}/{verdict.file}: {verdict.trouble or 'right'}")
         yield {"model": name, "file": verdict.file, "trouble": verdict.trouble}
     if not quiet:
-        click.echo(f"{name} is damaged. Put it right: {pull_command(name)}" if wrong else f"{name} is as it should be.")
+        right, damaged = ": every file is as it was fetched.", f" is damaged. Put it right: {pull_command(name)}"
+        click.echo(name + (damaged if wrong else right))
 
 
 # -- licences ---------------------------------------------------------------------------------------------------------

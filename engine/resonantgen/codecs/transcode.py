@@ -34,6 +34,7 @@ TOKEN_SUFFIX = ".rgt"
 _BLOCK_SAMPLES = 1 << 16
 _BLOCK_SECONDS = 4  # of tokens
 _FORMATS = {".wav": "WAV", ".flac": "FLAC"}
+_MAX_FLAC_RATE = 655_350
 _MAX_WAV_BYTES = (1 << 32) - (1 << 16)
 _PCM24_BYTES = 3
 
@@ -100,11 +101,13 @@ def decode_file(
     """
     tokens = read_tokens(source)
     check_fits(tokens.header, source, loaded)
-    rate = _checked_rate(sample_rate or loaded.codec.sample_rate)
+    rate = _checked_rate(loaded.codec.sample_rate if sample_rate is None else sample_rate)
     length = decoded_samples(tokens.header, rate)
     form = _FORMATS.get(target.suffix.lower())
     if form is None:
         raise BadValue(f"{target} is to be a sound file: give it a name that ends in .wav or .flac.")
+    if form == "FLAC" and rate > _MAX_FLAC_RATE:
+        raise BadValue(f"FLAC has no sample rate of {rate}: {_MAX_FLAC_RATE} is its highest. Write a .wav file.")
     if form == "WAV" and length * tokens.header.channels * _PCM24_BYTES > _MAX_WAV_BYTES:
         form = "RF64"
     with staged_file(target) as temporary:

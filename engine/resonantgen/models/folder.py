@@ -23,9 +23,9 @@ from pathlib import Path
 
 import msgspec
 
-from resonantgen.errors import DownloadFailed, ModelDamaged, ModelNotFound
+from resonantgen.errors import BadValue, DownloadFailed, ModelDamaged, ModelNotFound
 from resonantgen.models.catalog import Licence, ModelInfo, bytes_text, model_info
-from resonantgen.session.files import write_file
+from resonantgen.session.files import storage_errors, write_file
 
 MODELS_VARIABLE = "RESONANTGEN_MODELS"
 MANIFEST = "manifest.json"
@@ -91,9 +91,11 @@ class Verdict:
 
 
 def models_folder() -> Path:
-    """Where models lie: $RESONANTGEN_MODELS, or a folder among the user's data."""
+    """Where models lie: $RESONANTGEN_MODELS, or a folder among the user's data. Raises BadValue."""
     given = os.environ.get(MODELS_VARIABLE)
     if given:
+        if Path(given).exists() and not Path(given).is_dir():
+            raise BadValue(f"{MODELS_VARIABLE} names {given}, which is no folder. Let it name one, or unset it.")
         return Path(given)
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "ResonantGen" / "models"
@@ -157,12 +159,13 @@ def write_manifest(manifest: Manifest) -> None:
 
 
 def verify(name: str) -> Iterator[Verdict]:
-    """Read every file of an installed model again, one at a time.
-
-    Raises BadValue, ModelNotFound and, for an unreadable manifest, ModelDamaged.
-    """
+    """Read every file of an installed model again, one at a time. Raises BadValue and ModelNotFound."""
     info = model_info(name)
-    manifest = read_manifest(name)
+    try:
+        manifest = read_manifest(name)
+    except ModelDamaged:
+        yield Verdict(MANIFEST, "cannot be read, or is not this model's")
+        return
     if manifest is None:
         raise ModelNotFound(f"{name} is not on this machine. Fetch it with: {pull_command(name)} ({info.size_text}).")
     folder = models_folder() / name
@@ -197,7 +200,8 @@ def only_one(name: str) -> Iterator[None]:
 
     root = models_folder()
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        with storage_errors(root):
+            root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / f".{name}.lock", timeout=0):
             yield
     except Timeout:
@@ -221,9 +225,10 @@ def accepted_licences() -> set[str]:
 
 def accept_licence(licence: Licence) -> None:
     """Remember that it was accepted."""
-    models_folder().mkdir(parents=True, exist_ok=True)
     names = sorted(accepted_licences() | {licence.name})
-    write_file(models_folder() / LICENCES, msgspec.json.format(msgspec.json.encode(names)))
+    with storage_errors(models_folder()):
+        models_folder().mkdir(parents=True, exist_ok=True)
+        write_file(models_folder() / LICENCES, msgspec.json.format(msgspec.json.encode(names)))
 
 
 def _content_trouble(folder: Path, file: FileRecord) -> str:

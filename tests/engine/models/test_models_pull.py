@@ -595,7 +595,15 @@ def test_a_manifest_that_cannot_be_read(hub: Hub, content: bytes) -> None:
     (place() / "manifest.json").write_bytes(content)
     with pytest.raises(ModelDamaged, match="models pull musicgen-small"):
         models.installed(NAME)
+    assert [verdict.file for verdict in folder.verify(NAME) if verdict.trouble] == ["manifest.json"]
     assert_whole(hub.pull())
+
+
+def test_a_models_folder_that_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(folder.MODELS_VARIABLE, str(tmp_path / "file"))
+    with pytest.raises(BadValue, match=f"{folder.MODELS_VARIABLE} names .*, which is no folder"):
+        models.installed(NAME)
 
 
 def test_removing_takes_everything_of_a_model(hub: Hub) -> None:
