@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
+from resonantgen.lm.int8 import Int8Linear, round_groups
+from resonantgen.lm.kernel_code import GROUP
 from resonantgen.lm.kernels import linear_f32, linear_int8
 
 LAYERS, OUTPUTS, COLUMNS = 24, 4096, 1024
@@ -35,6 +37,11 @@ def memory_bandwidth() -> float:
         data.sum()
         best = max(best, data.nbytes / (perf_counter() - start))
     return best
+
+
+def ours(floats: list[Tensor]) -> Call:
+    layers = [Int8Linear(*round_groups(weight), None) for weight in floats]
+    return lambda x: [linear_int8(x, layer.weight, layer.scale) for layer in layers]
 
 
 def torch_pack(weights: list[Tensor], scales: list[Tensor], dtype: torch.dtype) -> Call:
@@ -177,9 +184,7 @@ def main() -> None:
     weights = [(weight / scale[:, None]).round().to(torch.int8) for weight, scale in zip(floats, scales, strict=True)]
     x = torch.randn(max(ROWS), COLUMNS, generator=generator)
     makers: dict[str, Callable[[], Call]] = {
-        "ours, int8 weights": lambda: (
-            lambda x: [linear_int8(x, weight, scale) for weight, scale in zip(weights, scales, strict=True)]
-        ),
+        f"ours, int8 weights, a scale for {GROUP}": lambda: ours(floats),
         "ours, float32": lambda: lambda x: [linear_f32(x, weight) for weight in floats],
         "torch, float32": lambda: lambda x: [linear(x, weight) for weight in floats],
         "torch _weight_int8pack_mm, float32": lambda: torch_pack(weights, scales, torch.float32),

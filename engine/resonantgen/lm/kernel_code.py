@@ -18,6 +18,7 @@ from numba.extending import intrinsic
 from resonantgen.instruments.jit import kernel
 
 LANES = 8
+GROUP = 16  # inputs of a channel of int8 weights that share a scale: a multiple of the lanes
 OUTPUTS_AT_ONCE = {1: 8, 2: 4, 3: 4, 4: 2}  # for rows: their sums are to fit in 16 registers
 _OPEN, _NEXT, _INSIDE = 0, 64, 128  # bytes on the helpers' desk, each on a cache line of its own
 LINEAR_F32, LINEAR_INT8, ATTEND = 1, 2, 3  # what a job is; a job is int64s: what it is, pieces, and its arguments
@@ -46,11 +47,22 @@ def _store(builder: Any, value: Any, address: Any, align: int) -> None:
     builder.store(value, builder.inttoptr(address, value.type.as_pointer()), align=align)
 
 
-def _lanes(builder: Any, value: Any) -> Any:
+def _lanes(builder: Any, value: Any, count: int = LANES) -> Any:
     """A scalar in every lane."""
-    kind = ir.VectorType(value.type, LANES)
+    kind, places = ir.VectorType(value.type, count), ir.VectorType(ir.IntType(32), count)
     first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), ir.Constant(_LANES_I32, [0] * LANES))
+    return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), ir.Constant(places, [0] * count))
+
+
+def _bfloat16(builder: Any, kind: Any, address: Any) -> Any:
+    """The bfloat16 there as a float, or in every lane: its bits are the upper half of the float's."""
+    half = _load(builder, ir.IntType(16), address, 2)
+    if kind == _F32:
+        wide, bits = builder.zext(half, ir.IntType(32)), ir.Constant(ir.IntType(32), 16)
+    else:  # twice in each lane: that is one instruction
+        wide = builder.bitcast(_lanes(builder, half, 2 * LANES), _LANES_I32)
+        bits = ir.Constant(_LANES_I32, [16] * LANES)
+    return builder.bitcast(builder.shl(wide, bits), kind)
 
 
 def _constant(value: float) -> Any:
@@ -90,32 +102,51 @@ def _loop(builder: Any, start: Any, stop: Any, step: int) -> Any:
     return cgutils.for_range_slice(builder, start, stop, _integer(step), _I64)
 
 
-def _dots(builder: Any, rows: int, outputs: int, weight_size: int, x: Any, weight: Any, columns: Any) -> dict[Any, Any]:
+def _dots(
+    builder: Any, rows: int, outputs: int, weight_size: int, x: Any, weight: Any, scale: Any, columns: Any
+) -> dict[Any, Any]:
     """The sums of `rows` rows of x with `outputs` rows of weights, both of `columns` numbers: {(row, output): sum}."""
+    groups = builder.sdiv(builder.add(columns, _integer(GROUP - 1)), _integer(GROUP))
     xs = [_offset(builder, x, builder.mul(columns, _integer(m)), 4) for m in range(rows)]
-    ws = [_offset(builder, weight, builder.mul(columns, _integer(n)), weight_size) for n in range(outputs)]
+    ws = [_offset(builder, weight, builder.mul(columns, _integer(n)), weight_size) for n in range(outputs + 1)]
+    scales = [_offset(builder, scale, builder.mul(groups, _integer(n)), 2) for n in range(outputs + 1)]
+    following, following_scales = ws.pop(), scales.pop()
     cells = [(m, n) for n in range(outputs) for m in range(rows)]
     sums = {cell: cgutils.alloca_once_value(builder, _constant(0.0)) for cell in cells}
     left = {cell: cgutils.alloca_once_value(builder, ir.Constant(_F32, 0.0)) for cell in cells}
-    whole = builder.and_(columns, _integer(-LANES))
+    int8 = weight_size == 1
 
-    def accumulate(k: Any, totals: Any, floats: Any, integers: Any, stored: Any) -> None:
+    def factors(k: Any, kind: Any) -> list[Any]:
+        at = builder.sdiv(k, _integer(GROUP))
+        return [_bfloat16(builder, kind, _offset(builder, scale, at, 2)) for scale in scales] if int8 else []
+
+    def accumulate(k: Any, factors: list[Any], totals: Any, floats: Any, integers: Any, stored: Any) -> None:
         inputs = [_load(builder, floats, _offset(builder, at, k, 4), 4) for at in xs]
         for n, at in enumerate(ws):
-            if weight_size == 1:
+            if int8:
                 value = builder.sitofp(builder.sext(_load(builder, stored, builder.add(at, k), 1), integers), floats)
+                value = builder.fmul(value, factors[n])
             else:
                 value = _load(builder, floats, _offset(builder, at, k, 4), 4)
             for m in range(rows):
                 total = totals[m, n]
                 builder.store(_multiply_add(builder, inputs[m], value, builder.load(total)), total)
 
-    following = builder.add(weight, builder.mul(columns, _integer(weight_size * outputs)))
-    with _loop(builder, _integer(0), whole, LANES) as (k, _):
-        _prefetch(builder, _offset(builder, following, k, weight_size * outputs))
-        accumulate(k, sums, _LANES_F32, _LANES_I32, _LANES_I8)
+    stride = GROUP if int8 else LANES
+    strides, whole = (builder.and_(columns, _integer(-size)) for size in (stride, LANES))
+    with _loop(builder, _integer(0), strides, stride) as (k, _):
+        shared = factors(k, _LANES_F32)
+        if int8:
+            _prefetch(builder, _offset(builder, following_scales, builder.sdiv(k, _integer(GROUP)), 2 * outputs))
+        for lanes in range(0, stride, LANES):
+            at = builder.add(k, _integer(lanes))
+            _prefetch(builder, _offset(builder, following, at, weight_size * outputs))
+            accumulate(at, shared, sums, _LANES_F32, _LANES_I32, _LANES_I8)
+    if stride > LANES:
+        with _loop(builder, strides, whole, LANES) as (k, _):
+            accumulate(k, factors(k, _LANES_F32), sums, _LANES_F32, _LANES_I32, _LANES_I8)
     with _loop(builder, whole, columns, 1) as (k, _):
-        accumulate(k, left, _F32, ir.IntType(32), ir.IntType(8))
+        accumulate(k, factors(k, _F32), left, _F32, ir.IntType(32), ir.IntType(8))
     return {
         cell: builder.fadd(_halved(builder, builder.load(sums[cell]), builder.fadd), builder.load(left[cell]))
         for cell in cells
@@ -123,18 +154,21 @@ def _dots(builder: Any, rows: int, outputs: int, weight_size: int, x: Any, weigh
 
 
 def _product(weight_size: int) -> Any:
-    """Makes product(x, rows, columns, weight, outputs, out, out_stride): x [rows, columns], at most four rows, times
-    weights [outputs, columns], float32 (size 4) or int8 (1). A step of the inner loop has as many sums as fit in
-    registers: they hide the latency of an addition, and an input is read once for several outputs.
+    """Makes product(x, rows, columns, weight, scale, outputs, out, out_stride): x [rows, columns], at most four rows,
+    times weights [outputs, columns], float32 (size 4) or int8 (1) with scales [outputs, groups]. A step of the inner
+    loop has as many sums as fit in registers: they hide the latency of an addition, and an input is read once for
+    several outputs.
     """
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        x, rows, columns, weight, outputs, out, out_stride = args
+        x, rows, columns, weight, scale, outputs, out, out_stride = args
+        groups = builder.sdiv(builder.add(columns, _integer(GROUP - 1)), _integer(GROUP))
 
         def some(first: Any, stop: Any, count: int, at_once: int) -> None:
             with _loop(builder, first, stop, at_once) as (n, _):
                 at = _offset(builder, weight, builder.mul(columns, n), weight_size)
-                for (m, more), total in _dots(builder, count, at_once, weight_size, x, at, columns).items():
+                scales = _offset(builder, scale, builder.mul(groups, n), 2)
+                for (m, more), total in _dots(builder, count, at_once, weight_size, x, at, scales, columns).items():
                     cell = builder.add(builder.add(n, _integer(more)), builder.mul(out_stride, _integer(m)))
                     _store(builder, total, _offset(builder, out, cell, 4), 4)
 
@@ -146,8 +180,8 @@ def _product(weight_size: int) -> Any:
         return context.get_dummy_value()
 
     @_instruction
-    def product(typing, x, rows, columns, weight, outputs, out, out_stride):  # type: ignore[no-untyped-def]
-        return types.void(*[types.int64] * 7), build
+    def product(typing, x, rows, columns, weight, scale, outputs, out, out_stride):  # type: ignore[no-untyped-def]
+        return types.void(*[types.int64] * 8), build
 
     return product
 
@@ -318,26 +352,23 @@ def _pause(typing):  # type: ignore[no-untyped-def]
 
 @kernel
 def _linear(job: int, piece: int, int8: bool) -> None:
-    """out [M, N] = x [M, K] weight [N, K]' (scale [N]) + bias [N], for a piece of N."""
+    """out [M, N] = x [M, K] weight [N, K]' + bias [N], for a piece of N."""
     x, weight, scale, bias, out, rows, columns, outputs, size, _, _, _ = _arguments(job)
     first = piece * size
     count = min(outputs - first, size)
+    scale += 2 * first * ((columns + GROUP - 1) // GROUP)
     for row in range(0, rows, 4):
         some = min(4, rows - row)
         at = out + 4 * (row * outputs + first)
         if int8:
-            _product_int8(x + 4 * row * columns, some, columns, weight + first * columns, count, at, outputs)
+            _product_int8(x + 4 * row * columns, some, columns, weight + first * columns, scale, count, at, outputs)
         else:
-            _product_f32(x + 4 * row * columns, some, columns, weight + 4 * first * columns, count, at, outputs)
-        for m in range(some):
-            for n in range(count):
-                cell = at + 4 * (m * outputs + n)
-                value = _float_at(cell)
-                if int8:
-                    value *= _float_at(scale + 4 * (first + n))
-                if bias != 0:
-                    value += _float_at(bias + 4 * (first + n))
-                _put_float(cell, value)
+            _product_f32(x + 4 * row * columns, some, columns, weight + 4 * first * columns, 0, count, at, outputs)
+        if bias != 0:
+            for m in range(some):
+                for n in range(count):
+                    cell = at + 4 * (m * outputs + n)
+                    _put_float(cell, _float_at(cell) + _float_at(bias + 4 * (first + n)))
 
 
 @kernel
@@ -360,7 +391,7 @@ def _attend(job: int, piece: int) -> None:
         return
     scores = np.empty((length + LANES - 1) // LANES * LANES, np.float32)
     at = scores.ctypes.data
-    _product_f32(q_at, 1, size, keys_at, length, at, 0)
+    _product_f32(q_at, 1, size, keys_at, 0, length, at, 0)
     scale = np.float32(1.0 / np.sqrt(size))
     for position in range(length):
         scores[position] *= scale

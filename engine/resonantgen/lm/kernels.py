@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resonantgen.lm.kernel_code import ARGUMENTS, ATTEND, LINEAR_F32, LINEAR_INT8, alone, assist, together
+from resonantgen.lm.kernel_code import ARGUMENTS, ATTEND, GROUP, LINEAR_F32, LINEAR_INT8, alone, assist, together
 from resonantgen.lm.threads import kernel_threads
 
 PIECES = 12  # that a linear layer is cut into, about
@@ -125,8 +125,11 @@ def linear_f32(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def linear_int8(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x [..., K] float32, weight [N, K] int8, scale [N] and bias [N] float32, on the CPU and contiguous -> [..., N]."""
-    assert x.dtype == scale.dtype == torch.float32 and weight.dtype == torch.int8
+    """x [..., K] float32, weight [N, K] int8, scale [N, K / GROUP rounded up] bfloat16, bias [N] float32, all on the
+    CPU, weights and scales contiguous -> [..., N].
+    """
+    assert x.dtype == torch.float32 and weight.dtype == torch.int8 and scale.dtype == torch.bfloat16
+    assert scale.shape == (weight.shape[0], -(-weight.shape[1] // GROUP))
     return _linear_launch(LINEAR_INT8, x, weight, scale.data_ptr(), bias)
 
 

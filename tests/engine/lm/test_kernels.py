@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from resonantgen.lm.kernel_code import GROUP
 from resonantgen.lm.kernels import attend, linear_f32, linear_int8, remember_and_attend
 
 
@@ -22,7 +23,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 def bytes_and_scales(outputs: int, columns: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
     weight = torch.randint(-127, 128, (outputs, columns), dtype=torch.int8, generator=generator)
-    return weight, torch.rand(outputs, generator=generator) / 50
+    return weight, (torch.rand(outputs, -(-columns // GROUP), generator=generator) / 50).bfloat16()
 
 
 @pytest.fixture
@@ -34,14 +35,15 @@ def threads() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 8, 13])
-@pytest.mark.parametrize(("columns", "outputs"), [(1, 1), (7, 3), (8, 16), (40, 50), (67, 129), (512, 300)])
+@pytest.mark.parametrize(("columns", "outputs"), [(1, 1), (7, 3), (8, 16), (40, 50), (67, 129), (90, 33), (512, 300)])
 def test_linear_layers_are_right(rows: int, columns: int, outputs: int) -> None:
     x, weight, bias = random(rows, columns), random(outputs, columns, seed=1), random(outputs, seed=2)
     exact = x.double() @ weight.double().T + bias
     torch.testing.assert_close(linear_f32(x, weight, bias).double(), exact, atol=1e-4, rtol=1e-5)
     torch.testing.assert_close(linear_f32(x, weight).double(), exact - bias, atol=1e-4, rtol=1e-5)
     small, scale = bytes_and_scales(outputs, columns)
-    exact = x.double() @ (small.double() * scale.unsqueeze(1)).T + bias
+    spread = scale.double().repeat_interleave(GROUP, dim=1)[:, :columns]
+    exact = x.double() @ (small.double() * spread).T + bias
     torch.testing.assert_close(linear_int8(x, small, scale, bias).double(), exact, atol=1e-4, rtol=1e-5)
 
 
