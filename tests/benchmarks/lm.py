@@ -32,6 +32,7 @@ from resonantgen.lm.transformer import Transformer
 
 FRAME_RATE = 50
 STEPS = 40
+TRACKS = 4
 WORDS = 20  # vectors of text conditioning
 GUIDANCE = 3.0
 SMALL = {
@@ -140,18 +141,18 @@ def reference_size(precision: str) -> dict[str, float]:
         f"{tracks} track{'s'[: tracks - 1]}{', guidance' if guidance > 1 else ''}": step_ms(
             model, requests(model.config, tracks, guidance)
         )
-        for tracks in (1, 4)
+        for tracks in (1, TRACKS)
         for guidance in (1.0, GUIDANCE)
     }
     return {**found, "weights_mb": read_mb(model), **memory()}
 
 
 def agreement(folder: Path) -> dict[str, float]:
-    """Along a sequence that float32 writes: how often int8, given the same tokens, finds the same token likeliest."""
+    """Along sequences that float32 writes: how often int8, given the same tokens, finds the same token likeliest."""
     exact, rounded = load(folder, "float32"), load(folder, "int8")
-    request = requests(exact.config, 1, GUIDANCE)[0]
-    state = rounded.start(2, 16 + STEPS, cross=WORDS)
-    for number, condition in enumerate(request.conditions):
+    wanted = requests(exact.config, TRACKS, GUIDANCE)
+    state = rounded.start(2 * TRACKS, 16 + STEPS, cross=WORDS)
+    for number, condition in enumerate(condition for request in wanted for condition in request.conditions):
         rounded.condition(state, number, condition)
     pairs: dict[str, list[tuple[Tensor, Tensor]]] = {"plain": [], "guided": []}
 
@@ -162,15 +163,17 @@ def agreement(folder: Path) -> dict[str, float]:
             two = logits, _ = exact.step(columns, own), rounded.step(columns, state)
             pairs["plain"].append((two[0].flatten(0, 1), two[1].flatten(0, 1)))
             strength = torch.tensor(GUIDANCE)
-            pairs["guided"].append((guided(two[0][0], two[0][1], strength), guided(two[1][0], two[1][1], strength)))
+            after = [guided(each[0::2], each[1::2], strength).flatten(0, 1) for each in two]
+            pairs["guided"].append((after[0], after[1]))
             return logits
 
     def write(model: Transformer, own: State, writing: Writing, groups: Sequence[Group], valid: Tensor) -> None:
         listening: Any = Both()
         write_column(listening, own, writing, groups, valid)
 
-    batch = Batch(exact, 1, 16 + STEPS, cross=WORDS, write=write)
-    batch.add(request)
+    batch = Batch(exact, TRACKS, 16 + STEPS, cross=WORDS, write=write)
+    for request in wanted:
+        batch.add(request)
     batch.advance(8 + STEPS)
     found: dict[str, float] = {}
     for kind, both in pairs.items():
@@ -193,22 +196,25 @@ PARTS = {
 
 def apart(part: str, folder: Path) -> dict[str, float]:
     """A part, in a process of its own."""
+    start = perf_counter()
+    print(f"{part} …", end="", file=sys.stderr, flush=True)
     done = subprocess.run([sys.executable, __file__, part, str(folder)], stdout=subprocess.PIPE, check=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    print(f" {perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+    found: dict[str, float] = {} if part == "checkpoint" else json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def timed(name: str, ms: float, weights_mb: float | None, bandwidth: float, *more: str) -> str:
-    limit = "" if weights_mb is None else f"{1e3 * weights_mb * 1e6 / bandwidth:.1f}"
-    return row([name, f"{ms:.1f}", limit, f"{1e3 / FRAME_RATE / ms:.2f}x", *more])
+def timed(name: str, ms: float, weights_mb: float, bandwidth: float, *more: str) -> str:
+    return row([name, f"{ms:.1f}", f"{1e3 * weights_mb * 1e6 / bandwidth:.1f}", f"{1e3 / FRAME_RATE / ms:.2f}x", *more])
 
 
 def main() -> None:
     bandwidth = memory_bandwidth()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "musicgen-small-random"
-        subprocess.run([sys.executable, __file__, "checkpoint", str(folder)], stdout=subprocess.DEVNULL, check=True)
+        apart("checkpoint", folder)
         found = {part: apart(part, folder) for part in PARTS}
+    bandwidth = max(bandwidth, memory_bandwidth())
     print(f"{torch.get_num_threads()} threads; memory gives {bandwidth / 1e9:.1f} GB/s. {STEPS} steps. MB: of its own")
     print("while it decodes; at most: with loading, and with files that are mapped.\n")
     columns = ("ms a step", "memory's limit", "real time", "times as fast", "MB", "MB at most")
@@ -219,7 +225,8 @@ def main() -> None:
         one = found[part]
         more = f"{slowest / one['ms']:.1f}x", f"{one['own_mb']:.0f}", f"{one['peak_mb']:.0f}"
         label = part if part == "transformers" else f"ours, {part}"
-        print(timed(label, one["ms"], one.get("weights_mb"), bandwidth, *more))
+        weights = found["float32" if part == "transformers" else part]["weights_mb"]  # the same weights
+        print(timed(label, one["ms"], weights, bandwidth, *more))
     one = found["agreement"]
     print()
     for kind, what in (("plain", "logits"), ("guided", "logits after guidance")):
