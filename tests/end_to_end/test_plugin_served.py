@@ -5,15 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from engine.session.fakes import SMALL
 from engine_process import EngineProcess, engine_process, make_project, wait_for
+from performing import FAKES
 from plugin_peer import Host, PluginPeer, Samples
 from resonantgen.music.notes import Role
+from resonantgen.music.time import Meter, TempoMap
+from resonantgen.session import studio
+from resonantgen.session.rendition import read_samples, stretched_wav
+from resonantgen.session.session import Session
 
 ROLES = tuple(Role)
 HOST = Host(tempo_bpm=170, frame=5000)
@@ -115,3 +123,43 @@ def test_at_the_hosts_rate(tmp_path: Path, rate: int) -> None:
         before, rendered = rendered, {}
         run(engine, scenario, replace(HOST, sample_rate=rate))  # another time: the same bytes
     assert all(np.array_equal(before[role], rendered[role]) for role in ROLES)
+
+
+def test_a_take_of_sound_is_stretched_for_a_host_at_another_rate_and_tempo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is pulled is the stretched rendition of the stored file; at the take's own rate and tempo, the file."""
+    project, meter, bars = tmp_path / "sound.rg", Meter(4, 4), 2
+    for name, fake in FAKES.items():
+        monkeypatch.setattr(studio, name, fake)
+    with Session.create(project) as session:
+        session.generate("techno", tempo=170, bars=bars, seed=1, tracks=["drums"], generators={"drums": SMALL})
+        take = session.playing[Role.DRUMS]
+        stored = session.wav(take)
+    assert take.is_sound and take.recipe.settings.tempo == TempoMap(Fraction(170), meter, 48_000)
+
+    async def scenario(peer: PluginPeer) -> None:
+        for clock, (rate, tempo) in enumerate([(44_100, 97.3), (48_000, 170), (96_000, 170), (48_000, 211)], 1):
+            host = Host(rate, tempo, frame=3 * rate + 77, clock=clock)
+            peer.go(host)
+            await gone_over(peer)
+            at = TempoMap(Fraction(str(tempo)), meter, rate)
+            wav = stored if at == take.recipe.settings.tempo else stretched_wav(take, at, stored)
+            stem = read_samples(wav).astype(np.float32)
+            assert len(stem) == at.frames(bars) and np.abs(stem).max() > 0.01
+            starts = [round(k * bars * host.bar_frames) for k in range(4)]
+            laid = np.concatenate([stem[np.arange(b - a) % len(stem)] for a, b in pairwise(starts)])
+            assert np.array_equal(await peer.pull(peer.plays, 0, len(laid)), laid), (rate, tempo)
+
+    async def whole(engine: EngineProcess) -> None:
+        peer = await PluginPeer.connect(engine.addresses["plugin"], 1, Host(44_100, 97.3, clock=0, timed=False))
+        try:
+            await scenario(peer)
+        finally:
+            await peer.close()
+
+    with engine_process(project, "--no-follow") as engine:
+        asyncio.run(whole(engine))
+        assert engine.state["tempo"] == 170 and engine.errors == ""
+    with Session.open(project, readonly=True) as session:
+        assert session.wav(take) == stored
