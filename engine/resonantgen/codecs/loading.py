@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resonantgen.errors import ModelNotFound, ModelUnusable
+from resonantgen.errors import ModelNotFound
 from resonantgen.models.catalog import catalog, model_info
 from resonantgen.models.folder import installed
+from resonantgen.packages import require_packages
 
 if TYPE_CHECKING:
     from resonantgen.codecs.encodec.model import Encodec
@@ -32,11 +32,7 @@ def load_codec(model: str, device: str | None = None) -> LoadedCodec:
     was not fetched, ModelDamaged, and ModelUnusable where torch is not installed or there is no such device.
     """
     name, path = find_weights(model)
-    missing = [package for package in _PACKAGES if find_spec(package) is None]
-    if missing:
-        raise ModelUnusable(
-            f"Codecs do not work without {' and '.join(missing)}. Install it with: pip install 'resonantgen[neural]'"
-        )
+    require_packages(_PACKAGES, "neural", "Codecs do not work")
     from resonantgen.codecs.encodec.weights import read_weights
     from resonantgen.lm.device import place
 

@@ -7,12 +7,12 @@ and plays where that is installed.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 
-from resonantgen.errors import BadValue, ModelUnusable, quoted
+from resonantgen.errors import BadValue, quoted
 from resonantgen.generators.audio import AudioGenerator
 from resonantgen.generators.base import Generator, Request
 from resonantgen.music.notes import Role, Score
+from resonantgen.packages import require_packages
 
 PATTERN = "pattern"  # the name of those that write notes
 
@@ -59,11 +59,7 @@ def require_audio_generator(name: str) -> None:
     from resonantgen.models.folder import installed
 
     installed(name)
-    missing = [package for package in NEURAL_PACKAGES if find_spec(package) is None]
-    if missing:
-        raise ModelUnusable(
-            f"{name} cannot play without {' and '.join(missing)}. Install it with: pip install 'resonantgen[musicgen]'"
-        )
+    require_packages(NEURAL_PACKAGES, "musicgen", f"{name} cannot play")
 
 
 def get_audio_generator(name: str) -> AudioGenerator:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from resonantgen import packages
 from resonantgen.errors import BadValue, ModelNotFound, ModelUnusable
-from resonantgen.generators import registry
 from resonantgen.generators.base import Request
 from resonantgen.generators.registry import (
     audio_generator_names,
@@ -55,8 +55,8 @@ def test_a_model_that_was_not_fetched_is_told_with_the_command(tmp_path: Path, m
 def test_packages_that_are_not_installed_are_told_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder, "installed", lambda name: None)
     require_audio_generator("musicgen-small")
-    there = registry.find_spec
-    monkeypatch.setattr(registry, "find_spec", lambda name: None if name == "transformers" else there(name))
+    there = packages.find_spec
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == "transformers" else there(name))
     with pytest.raises(ModelUnusable, match=r"without transformers\..* pip install 'resonantgen\[musicgen\]'") as error:
         require_audio_generator("musicgen-small")
     assert "\n" not in str(error.value)
