@@ -44,6 +44,13 @@ def take_text(take: Take) -> str:
     return take.summary if take.is_sound else f"{catalog(take.role)[take.sound.preset].title}: {take.summary}"
 
 
+def tempo_text(take: Take, settings: Settings) -> str:
+    """That sound is heard at another tempo than it was made at: "played stretched to 140 bpm". Else nothing."""
+    if not take.is_sound or take.recipe.settings.tempo_bpm == settings.tempo_bpm:
+        return ""
+    return f"played stretched to {float(settings.tempo_bpm):g} bpm"
+
+
 def compared(before: Take, after: Take, meter: Meter) -> str:
     """What is different to the ear: "more drive, busier: 14.2 notes a bar (was 10.5)". Of sound there is no telling."""
     if before.is_sound or after.is_sound:
@@ -77,16 +84,24 @@ class TrackMeters:
             disable=not console.is_terminal,
         )
         self._tasks: dict[Role, TaskID] = {}
+        self._reached: dict[Role, tuple[int, int]] = {}  # which attempt, from 1, and how many bars it has
         self._began = perf_counter()
         self.seconds: dict[Role, float] = {}  # from the command's start until the track was done
 
     def update(self, event: TrackProgress) -> None:
-        """Writing the bars is half of the work, rendering them the other half."""
+        """Writing the bars is half of the work, rendering them the other half. Bars that are counted again are those of
+        another attempt."""
         if event.role not in self._tasks:
             name = f"[{COLOURS[event.role]}]{event.role.value}[/]"
             self._tasks[event.role] = self._progress.add_task(name, total=2 * event.bars, length=bars_text(event.bars))
-        done = 2 * event.bars if event.stage == "sound" else event.bar
-        self._progress.update(self._tasks[event.role], completed=done)
+        attempt, bar = self._reached.get(event.role, (1, 0))
+        done = 2 * event.bars
+        if event.stage == "notes":
+            done = event.bar
+            attempt += event.bar <= bar
+            self._reached[event.role] = attempt, event.bar
+        length = bars_text(event.bars) + (f", attempt {attempt}" if attempt > 1 else "")
+        self._progress.update(self._tasks[event.role], completed=done, length=length)
         if event.stage == "sound":
             self.seconds[event.role] = perf_counter() - self._began
 
@@ -176,6 +191,8 @@ class Reporter:
         row.append(f"  {bars_text(settings.bars)}   {seconds:.1f} s   ", style="dim")
         row.append(f"take {take.number}   " if before else "")
         row.append(change or take_text(take))
+        if before and before.is_sound and before.generator != take.generator:
+            row.append(f"   was {before.generator}", style="dim")
         self.console.print(row, soft_wrap=True)
 
     def lock(self, session: Session, track: str) -> None:
@@ -205,7 +222,8 @@ class Reporter:
         self.plain()
         for role, take in playing.items():
             state = f"take {take.number}" + (" locked" if role in session.locked else "")
-            self.track(role, f"{state:<15}", f"{take_text(take)}   (seed {take.seed})")
+            text = ", ".join(filter(None, (take_text(take), tempo_text(take, session.settings))))
+            self.track(role, f"{state:<15}", f"{text}   (seed {take.seed})")
 
     def exported(self, session: Session, folder: Path) -> None:
         names = ["mix.wav", *(f"{role.value}.wav" for role in session.playing), "session.mid", "session.json"]

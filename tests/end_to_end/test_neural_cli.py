@@ -7,23 +7,32 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 import soundfile
+from rich.console import Console
 
 import tiny_musicgen
 from engine.session.fakes import SMALL, FakeStudio
 from resonantgen.cli import main
-from resonantgen.generators.audio import AudioRequest, Performance
+from resonantgen.generators.audio import AudioRequest, Fit, Performance
+from resonantgen.generators.registry import audio_generator_names
 from resonantgen.models import folder as models
 from resonantgen.models.catalog import model_info
 from resonantgen.music.notes import Role
 from resonantgen.music.time import Meter, TempoMap
+from resonantgen.report import TrackMeters
 from resonantgen.session import studio
+from resonantgen.session.canvas import text_width
+from resonantgen.session.portrait import _who_plays
+from resonantgen.session.values import Progress
 
 Run = Callable[..., tuple[int, str, str]]
 GENERATE = ("generate", "dark techno", "--project", "night.rg", "--bars", "2", "--seed", "7", "--tempo", "170")
@@ -87,13 +96,75 @@ def test_a_picture_says_that_its_notes_were_heard(song: Run, tmp_path: Path, mon
     draw = portrait.draw_session
 
     def watched(lanes: list[Any], *arguments: Any, **options: Any) -> object:
-        labels.extend(lane.sound_label for lane in lanes)
+        labels.extend((lane.labels, lane.heard) for lane in lanes)
         return draw(lanes, *arguments, **options)
 
     monkeypatch.setattr(portrait, "draw_session", watched)
     assert song("show", "--picture", "night.png")[0] == 0
-    assert labels[0] == f"{SMALL}, notes as heard" and "heard" not in labels[1]
+    assert labels[0] == (("take 1", "musicgen", "small", "notes as heard"), True)
+    assert len(labels[1][0]) == 2 and not labels[1][1]
     assert (tmp_path / "night.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize("name", audio_generator_names())
+def test_a_picture_has_room_for_every_generators_name(name: str) -> None:
+    labels = _who_plays(SimpleNamespace(is_sound=True, generator=name))  # type: ignore[arg-type]
+    assert "-".join(labels[:-1]) == name and max(text_width(label, 12) for label in labels) <= 108
+
+
+def test_sound_at_another_tempo_is_said_to_be_stretched(song: Run) -> None:
+    for tempo, said in (("140", True), ("97.3", True), ("170", False)):
+        _, out, _ = song("tempo", tempo)
+        lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
+        assert (f"4 ms off the grid, played stretched to {tempo} bpm   (seed" in lines["drums"]) == said
+        assert "stretched" not in lines["bass"]
+
+
+def test_a_new_start_says_which_generator_a_track_had(song: Run) -> None:
+    _, out, _ = song("generate", "house")
+    lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
+    assert lines["drums"].endswith(f"was {SMALL}") and "was musicgen" not in lines["bass"]
+    _, out, _ = song("regenerate", "--generator", f"drums={SMALL}")
+    assert "was pattern" not in out and "was musicgen" not in out
+
+
+def progress_of(bars: list[tuple[str, int]]) -> list[str]:
+    """What the meter of drums says beside its bar, after each event."""
+    meters, shown = TrackMeters(Console(file=StringIO())), []
+    for stage, bar in bars:
+        meters.update(Progress(Role.DRUMS, stage, bar, 2))
+        shown.append(meters._progress.tasks[0].fields["length"])
+    return shown
+
+
+def test_progress_tells_of_another_attempt() -> None:
+    assert progress_of([("notes", 1), ("notes", 2), ("sound", 2)]) == ["2 bars"] * 3
+    again = "2 bars, attempt"
+    assert progress_of([("notes", 2), ("notes", 1), ("notes", 2), ("notes", 2), ("sound", 2)]) == [
+        "2 bars",
+        *[f"{again} 2"] * 2,
+        *[f"{again} 3"] * 2,
+    ]
+
+
+FITTED = Fit(SMALL, "0" * 64, "techno", 1, 1, 127.6, 1.003, 4.0, aligned=True)
+
+
+@pytest.mark.parametrize(
+    ("fit", "text"),
+    [
+        (FITTED, "beat 127.6 bpm, stretched by 0.3%, 4 ms off the grid"),
+        (replace(FITTED, attempts=3), "beat 127.6 bpm, stretched by 0.3%, 4 ms off the grid, best of 3 attempts"),
+        (replace(FITTED, heard_tempo_bpm=None, aligned=False), "no beat to align"),
+        (replace(FITTED, heard_tempo_bpm=None, aligned=False, attempts=4), "no beat to align in 4 attempts"),
+        (
+            replace(FITTED, aligned=False, attempts=4, stretch=1.0, beat_error_ms=None),
+            "beat 127.6 bpm, not stretched, not aligned in 4 attempts: too far from the tempo, or its beats too uneven",
+        ),
+    ],
+)
+def test_a_fit_says_how_often_it_was_tried(fit: Fit, text: str) -> None:
+    assert str(fit) == text
 
 
 def test_a_generator_stays_until_another_is_asked_for(song: Run) -> None:

@@ -44,12 +44,16 @@ class Fit:
     aligned: bool  # whether its beats are on the grid. False: none was found, or none close enough in any attempt
 
     def __str__(self) -> str:
-        """For people: "beat 127.6 bpm, stretched by 0.3 %, 4 ms off the grid"."""
+        """For people: "beat 127.6 bpm, stretched by 0.3%, 4 ms off the grid"; "no beat to align in 4 attempts"."""
+        tried = f" in {self.attempts} attempts" if self.attempts > 1 else ""
         if self.heard_tempo_bpm is None:
-            return "no beat to align"
+            return f"no beat to align{tried}"
         moved = f"stretched by {abs(self.stretch - 1):.1%}" if self.stretch != 1.0 else "not stretched"
         off = "" if self.beat_error_ms is None else f", {self.beat_error_ms:.0f} ms off the grid"
-        loose = "" if self.aligned else ", not aligned: too far from the tempo, or its beats too uneven"
+        if self.aligned:
+            found = f", best of {self.attempts} attempts" if self.attempts > 1 else ""
+            return f"beat {self.heard_tempo_bpm:.1f} bpm, {moved}{off}{found}"
+        loose = f", not aligned{tried}: too far from the tempo, or its beats too uneven"
         return f"beat {self.heard_tempo_bpm:.1f} bpm, {moved}{off}{loose}"
 
 
@@ -68,8 +72,9 @@ class AudioGenerator(Protocol):
     name: str  # "musicgen-small"
 
     def perform(self, request: AudioRequest, on_bar: Callable[[int], None]) -> Performance:
-        """Play it. `on_bar` is told how many bars have been made, never more than the plan has; what it raises ends
-        the work, within a few frames of the model.
+        """Play it. `on_bar` is told how many bars have been made, never more than the plan has, and may be told
+        again from the first where another attempt is made; what it raises ends the work, within a few frames of the
+        model.
 
         Raises ModelError.
         """

@@ -62,8 +62,8 @@ class Lane:
     score: Score
     samples: NDArray[np.floating] | None = None
     locked: bool = False
-    take_label: str = ""  # "take 3"
-    sound_label: str = ""  # "909"
+    labels: tuple[str, ...] = ()  # lines below its name: "take 3", "909"
+    heard: bool = False  # whether its notes are what an ear found in its sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,14 +229,16 @@ def _draw_panel(canvas: Canvas, grid: Grid, box: LaneBox, tempo: TempoMap, bars:
         canvas.text(grid.left - 8, box.row_top(pitch) + box.row_height / 2, label, 10.5, _MUTED, "rm")
     if not lane.score.notes:
         x, y = grid.x(grid.length_ticks / 2), (box.roll_top + box.roll_bottom) / 2
-        canvas.box(x - 44, y - 13, x + 44, y + 13, _PANEL, 13)
-        canvas.text(x, y, "no notes", 13, _MUTED, "mm")
+        words = "no notes heard" if lane.heard else "no notes"
+        half = text_width(words, 13) / 2 + 18
+        canvas.box(x - half, y - 13, x + half, y + 13, _PANEL, 13)
+        canvas.text(x, y, words, 13, _MUTED, "mm")
 
 
 def _draw_names(canvas: Canvas, box: LaneBox, colour: Colour) -> None:
     x, y, width = _MARGIN + 16, box.top + 22, _GUTTER - 16
     canvas.text(x, y, box.lane.role.value.capitalize(), 17, colour)
-    for label in filter(None, (box.lane.take_label, box.lane.sound_label)):
+    for label in box.lane.labels:
         y += 18
         canvas.text(x, y, fit_text(plain(label), 12, width), 12, _MUTED)
     if box.lane.locked:

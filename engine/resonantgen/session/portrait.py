@@ -28,8 +28,8 @@ def draw_portrait(session: SessionView, path: Path) -> None:
             score=take.score,
             samples=session.rendition(take, settings.tempo),
             locked=role in session.locked,
-            take_label=f"take {take.number}",
-            sound_label=_sound_label(take),
+            labels=(f"take {take.number}", *_who_plays(take)),
+            heard=take.is_sound,
         )
         for role, take in playing.items()
     ]
@@ -49,6 +49,9 @@ def draw_portrait(session: SessionView, path: Path) -> None:
     save_picture(path, picture)
 
 
-def _sound_label(take: Take) -> str:
-    """What its notes are played on. Those of sound are what an ear found in it."""
-    return f"{take.generator}, notes as heard" if take.is_sound else catalog(take.role)[take.sound.preset].title
+def _who_plays(take: Take) -> tuple[str, ...]:
+    """The instrument that plays its notes; of sound its generator, whose name is too long for one line."""
+    if not take.is_sound:
+        return (catalog(take.role)[take.sound.preset].title,)
+    family, _, model = take.generator.partition("-")
+    return (family, model, "notes as heard")

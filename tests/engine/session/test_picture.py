@@ -195,6 +195,24 @@ def test_a_lock_is_drawn_for_locked_tracks_only() -> None:
     assert changed[:, 1].max() < grid.left and changed[:, 0].min() > boxes[0].top
 
 
+def test_four_lines_of_labels_and_a_lock_fit_beside_the_lowest_lane() -> None:
+    kicks = lane(Role.DRUMS, [Note(0, 36, 120, 100)], samples=np.zeros(100))
+    bare, _, boxes = draw([replace(kicks, locked=True)])
+    labelled = draw([replace(kicks, locked=True, labels=("take 1", "musicgen", "stereo-medium", "notes as heard"))])[0]
+    changed = np.argwhere((bare != labelled).any(axis=-1))
+    assert len(changed) > 200
+    assert boxes[0].top < changed[:, 0].min() and changed[:, 0].max() < boxes[0].bottom - 4
+
+
+def test_a_lane_without_notes_says_whether_they_were_heard() -> None:
+    bare = lane(Role.BASS, [])
+    plain_pixels, grid, _ = draw([bare])
+    changed = np.argwhere((plain_pixels != draw([replace(bare, heard=True)])[0]).any(axis=-1))
+    assert len(changed) > 50 and changed[:, 1].min() > grid.left
+    with_note = lane(Role.BASS, [Note(0, 40, 480, 100)])
+    assert np.array_equal(draw([with_note])[0], draw([replace(with_note, heard=True)])[0])
+
+
 def test_chords_stand_above_the_harmony_where_they_start() -> None:
     lanes = [lane(Role.HARMONY, [Note(0, 60, 3840, 90)])]
     grid, boxes = layout(lanes, TEMPO, 2)
