@@ -102,7 +102,7 @@ class _Making:
     sent: set[Role] = field(default_factory=set)  # those whose whole sound was sent before its file
     performed: Samples | None = None  # last
     may_render: threading.Event = field(default_factory=threading.Event)
-    performing: bool = False
+    has_performed: bool = False  # or begun to
     stages: list[_Previewing] = field(default_factory=list)  # of tracks that begin together
     open_stage: _Previewing | None = None
 
@@ -140,7 +140,6 @@ class _Making:
         self.drafts[draft.role] = draft
         self.check()
         if draft.is_sound:
-            self.performing = False
             self._send_performed(draft)
         else:
             self._stage().begin(draft, self.request.preview_bar)
@@ -148,7 +147,7 @@ class _Making:
             self._render_wholes()
 
     def before_performing(self) -> None:
-        self.performing = True
+        self.has_performed = True
         self._render_wholes()
 
     def _stage(self) -> _Previewing:
@@ -183,8 +182,11 @@ class _Making:
             self._send_at_tempo(draft, wav_of(samples, sample_rate))
 
     def on_rendered(self, recipe: Recipe, sound: Sound, samples: Samples) -> None:
-        """In a thread that renders: while a model plays, a track does not wait for its turn to be recorded."""
-        if self.performing and recipe.settings.tempo == self.request.tempo:
+        """In a thread that renders: beside a model, a track does not wait for its turn to be recorded.
+
+        Or in the request's own: a model hears a track that stays.
+        """
+        if self.has_performed and recipe.role in self.drafts and recipe.settings.tempo == self.request.tempo:
             gain_db = self.experience.gains[gain_key(recipe, sound)]
             self._send_whole(self.drafts[recipe.role], as_stored(samples), gain_db)
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
-from engine.session.fakes import SMALL
+from engine.session.fakes import MELODY, SMALL
 from orders import Ear, small_order
 from performing import ENDLESS, FAKES, launch, order_of_sound
 from resonantgen.errors import ModelNotFound
@@ -144,6 +144,21 @@ def test_what_a_take_heard_of_sound_travels_with_the_order(bench: Bench, monkeyp
     settings, recordings = job.settings, {drums.audio_sha256: data}
     again = bench.run(bench.worker.make(order, 0, settings.tempo, recordings=recordings))
     assert all(take.recipe.context[Role.DRUMS] == drums.id and take.is_sound for take, _ in again)
+
+
+def test_a_model_hears_tracks_that_stay_and_those_that_are_rendered_beside_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stays = dict(zip(Role, (take for take, _ in bench.make(small_order())[0]), strict=True))
+    order = order_of_sound(Role.MELODY)
+    parts = {Role.HARMONY: order.job.parts[Role.HARMONY]}
+    parts[Role.MELODY] = replace(order.job.parts[Role.MELODY], generator=MELODY)
+    staying = {role: stays[role] for role in (Role.DRUMS, Role.BASS)}
+    job = replace(order.job, parts=parts, staying=staying)
+    order = replace(order, job=job, numbers=dict.fromkeys(parts, 2))
+    made, ear = bench.make(order)
+    assert made == made_here(order, monkeypatch)
+    assert ear.whole.keys() == parts.keys(), "what stays is not sent"
 
 
 def test_a_model_that_plays_is_stopped_and_rendered_beside(bench: Bench) -> None:
