@@ -188,6 +188,7 @@ def test_a_generator_stays_until_another_is_asked_for(song: Run) -> None:
         (["drums"], '"drums" names no track and its generator. Such as: drums=musicgen-small'),
         (["drums="], '"drums=" names no track'),
         (["drums=musicgen-small", "drums=pattern"], '"drums" cannot have two generators: musicgen-small and pattern.'),
+        (["drums=musicgen-small", "Drums=pattern"], '"drums" cannot have two generators: musicgen-small and pattern.'),
         (["drums=musicgen-small"], "musicgen-small is not on this machine. Fetch it with: resonantgen models pull"),
     ],
 )

@@ -35,7 +35,7 @@ def draw_portrait(session: SessionView, path: Path) -> None:
     ]
     facts = [load_style(settings.style).title, f"{float(settings.tempo_bpm):g} bpm", str(settings.meter)]
     chords = []
-    if Role.HARMONY in playing:
+    if Role.HARMONY in playing and not playing[Role.HARMONY].is_sound:
         chords = [(span.chord.symbol(settings.key), span.start_ticks) for span in session.chords.spans]
     picture = draw_session(
         lanes,

@@ -114,7 +114,7 @@ def parse_generators(asked: Iterable[str]) -> dict[str, str]:
     """ "drums=musicgen-small", as people type it, as a track's name and a generator's. Raises BadValue."""
     generators: dict[str, str] = {}
     for text in asked:
-        track, equals, name = (piece.strip() for piece in text.partition("="))
+        track, equals, name = (piece.strip().lower() for piece in text.partition("="))
         if not (track and equals and name):
             raise BadValue(f"{quoted(text)} names no track and its generator. Such as: drums=musicgen-small")
         if generators.setdefault(track, name) != name:
@@ -167,9 +167,13 @@ def _told(part: Part, *texts: str) -> Part:
     words = ""
     for text in texts:
         line = " ".join(text.split())
-        if line and line not in words:
-            words = f"{words}, {line}" if words else line
-    return replace(part, words=words[-MOST_WORDS:])
+        if line:
+            others = f", {words}, ".replace(f", {line}, ", ", ").strip(", ")
+            words = f"{others}, {line}" if others else line
+    if len(words) > MOST_WORDS:
+        latest = words[-MOST_WORDS:]
+        words = latest.partition(" ")[2] or latest  # whole words, if there are any
+    return replace(part, words=words)
 
 
 def _moved(part: Part, semitones: int) -> Part:

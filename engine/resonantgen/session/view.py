@@ -86,10 +86,13 @@ class SessionView:
 
     @property
     def chords(self) -> Progression:
-        """What the harmony plays; without one, what others were written to. Empty with drums alone."""
+        """What the harmony plays; without one, what others were written to. Empty where there is neither.
+
+        Sound does not count: no generator of sound is told any chords.
+        """
         playing = self.playing
         for role in (Role.HARMONY, Role.BASS, Role.MELODY):
-            if role in playing:
+            if role in playing and not playing[role].is_sound:
                 return playing[role].recipe.chords
         return Progression(())
 

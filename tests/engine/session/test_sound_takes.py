@@ -20,7 +20,7 @@ from resonantgen.generators.audio import AudioRequest, Performance
 from resonantgen.instruments.base import Samples, Sound
 from resonantgen.music.midi import read_midi
 from resonantgen.music.notes import Note, Role, Score
-from resonantgen.music.theory import Key
+from resonantgen.music.theory import Key, Progression
 from resonantgen.music.time import Meter, TempoMap
 from resonantgen.session.codec import pack, unpack
 from resonantgen.session.jobs import Order
@@ -210,6 +210,18 @@ class TestWords:
         session.regenerate(words("calm jazz", style="jazz"))
         assert self.told(session) == "calm jazz"
 
+    def test_what_is_said_again_counts_as_the_latest(self, session: Session) -> None:
+        for said, told in (
+            ("darker", "dark techno, darker"),
+            ("brighter", "dark techno, darker, brighter"),
+            ("darker", "dark techno, brighter, darker"),
+            ("dark", "dark techno, brighter, darker, dark"),  # which is no more than the beginning of a word above
+            ("tech, no kick", "dark techno, brighter, darker, dark, tech, no kick"),
+            ("tech, no kick", "dark techno, brighter, darker, dark, tech, no kick"),
+        ):
+            session.regenerate(words(said, attributes=step(brightness=-0.1)), track="drums")
+            assert self.told(session) == told
+
     def test_a_track_of_notes_starts_from_the_words_that_led_to_it(self, session: Session) -> None:
         session.regenerate(generators={"bass": SMALL})
         assert session.playing[Role.BASS].recipe.part.words == "dark techno"
@@ -240,7 +252,14 @@ class TestWords:
     def test_they_do_not_grow_without_end(self, session: Session) -> None:
         for number in range(60):
             session.regenerate(words(f"idea {number}", attributes=step(energy=0.01)), track="drums")
-        assert len(self.told(session)) <= MOST_WORDS and self.told(session).endswith("idea 58, idea 59")
+            assert len(self.told(session)) <= MOST_WORDS
+            assert set(self.told(session).replace(",", "").split()) <= {"dark", "techno", "idea", *map(str, range(60))}
+        assert self.told(session).endswith("idea 58, idea 59") and len(self.told(session)) > MOST_WORDS - 10
+        before = session.playing[Role.DRUMS]
+        session.regenerate()
+        assert self.told(session) == before.recipe.part.words and session.playing[Role.DRUMS].seed != before.seed
+        session.regenerate(words("la" * MOST_WORDS, attributes=step(energy=0.01)), track="drums")
+        assert self.told(session) == "la" * (MOST_WORDS // 2)
 
 
 class TestLocks:
@@ -497,6 +516,14 @@ class TestTempo:
 
 
 class TestShowing:
+    def test_chords_are_those_of_a_track_that_plays_them(self, session: Session) -> None:
+        session.regenerate(generators={"harmony": SMALL})
+        session.lock("harmony")
+        session.regenerate(seed=3)
+        assert session.chords == session.playing[Role.BASS].recipe.chords != Progression(())
+        session.regenerate(generators={"bass": SMALL, "melody": SMALL})
+        assert session.chords == Progression(())
+
     def test_an_export_has_its_sound_what_is_heard_in_it_and_its_fit(self, session: Session, tmp_path: Path) -> None:
         take = session.playing[Role.DRUMS]
         folder = session.export(tmp_path / "out")

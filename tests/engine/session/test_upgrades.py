@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -117,6 +120,34 @@ def test_what_is_no_take_stays_for_whoever_reads_it(old: Path, body: str) -> Non
             assert session.playing[Role.BASS].id == "bass-2"
             with pytest.raises(ProjectDamaged):
                 session.takes(Role.BASS)
+
+
+KILLED = """
+import os, sys
+from resonantgen.session import folder
+from resonantgen.session.store import Store
+whole, upgraded = folder.upgraded_take, []
+def kill(body):
+    upgraded.append(body)
+    if len(upgraded) == 3:
+        os.kill(os.getpid(), 9)
+    return whole(body)
+folder.upgraded_take = kill
+from pathlib import Path
+Store.open(Path(sys.argv[1]))
+"""
+
+
+def test_a_kill_in_the_midst_of_an_upgrade_loses_nothing(old: Path) -> None:
+    before = bodies(old)
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(old)], timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    with Session.open(old, readonly=True, studio=FakeStudio()) as session:
+        assert session.playing[Role.BASS].id == "bass-2"
+    assert version(old) == 2 and bodies(old) == before
+    with Session.open(old, studio=FakeStudio()) as session:
+        for take in session.takes(Role.BASS):
+            assert session.replay(take) == (take.notes_sha256, take.audio_sha256)
 
 
 def test_an_upgrade_that_fails_midway_leaves_format_2(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
