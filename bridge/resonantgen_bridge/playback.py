@@ -41,18 +41,21 @@ class Playback:
         self._complain = complain
         self._fetching: asyncio.Task[None] | None = None
         self._fetched_for: tuple[Grid, tuple[str, ...]] | None = None
+        self._auditioned: Grid | None = None  # on which takes were played that were on their way, lately
 
     def grid(self, settings: Settings) -> Grid:
         return Grid(replace(settings.tempo, sample_rate=self._sample_rate), settings.bars)
 
     def follow(self) -> None:
         """Play what the session says from the next bar line on, once all of it is there. Until then, all stays."""
-        settings = self._session.settings
+        settings, playing = self._session.settings, self._session.playing
+        self._renditions.keep_what_became_true(playing.values())
         if settings is None:
+            if self._auditioned is not None:  # of a first generation that was given up
+                self._player.change(Change(self._auditioned, dict.fromkeys(Role)))
+            self._auditioned = None
             return
         grid = self.grid(settings)
-        playing = self._session.playing
-        self._renditions.keep_what_became_true(playing.values())
         found = {role: self._renditions.find(take, grid.tempo) for role, take in playing.items()}
         missing = [playing[role] for role, material in found.items() if material is None]
         if missing:
@@ -64,6 +67,7 @@ class Playback:
     def audition(self, grid: Grid, materials: Mapping[Role, Material | None]) -> None:
         """Play takes that are on their way: the session has them soon, or `follow` takes them back."""
         self._renditions.audition(materials.values(), grid.tempo)
+        self._auditioned = grid
         self._player.change(Change(grid, materials))
 
     def next_bar(self, grid: Grid, tracks: int) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engine.session.fakes import FakeStudio, words
-from playing import FADE, RATE, Stepped, around, material
+from playing import FADE, RATE, Stepped, around, grid, material
 from previewing import Work
 from resonantgen.errors import ResonantGenError
 from resonantgen.music.notes import Role
@@ -82,3 +82,24 @@ def test_a_change_of_tempo_is_heard_at_a_bar_line_and_leaves_no_track_silent(
         assert np.array_equal(track, around(new.samples, start, len(track))), role
         names = [event.name for event in swaps if event.role is role]
         assert names == [f"{new.name}~", new.name]
+
+
+def test_a_first_generation_that_is_given_up_falls_silent_and_leaves_no_sound_to_the_next_ones_takes(
+    tmp_path: Path,
+) -> None:
+    stepped = Stepped(seed=3)
+    with Session.open_or_create(tmp_path / "project", FakeStudio()) as session:
+        renditions = Renditions(session, cast("Worker", ScriptedWorker(stepped)))
+        playback = Playback(session, stepped.player, renditions, RATE, lambda error: None)
+        first = grid("390", "2/4")
+        stepped.player.play(True)
+        playback.audition(first, {Role.DRUMS: material(first, 1, "drums-1"), Role.BASS: None})
+        stepped.step(RATE)
+        assert stepped.sound[-1000:].any()
+        playback.follow()
+        stepped.step(2 * RATE)
+        assert not stepped.sound[-RATE // 2 :].any()
+        session.generate(words(style="techno"), seed=7, tempo=150, meter="2/4", bars=4, sample_rate=RATE)
+        renditions.keep_what_became_true(session.playing.values())
+        assert session.playing[Role.DRUMS].id == "drums-1"
+        assert renditions.find(session.playing[Role.DRUMS], first.tempo) is None
