@@ -281,8 +281,8 @@ def _stages(job: Job) -> list[frozenset[Role]]:
 
 def _kind(call: Call) -> tuple[object, ...]:
     """Calls of one kind replace each other while they wait: a knob's later value, the same button again."""
-    values = tuple(sorted((name, str(value)) for name, value in call.arguments.items() if name != "value"))
-    return (call.command, values)
+    kept = (item for item in call.arguments.items() if item[0] not in ("value", "generator"))
+    return (call.command, tuple(sorted((name, str(value)) for name, value in kept)))
 
 
 def _fail(request: Request, error: BaseException) -> None:

@@ -145,14 +145,15 @@ def _generators(field: Field, value: object) -> dict[str, str]:
         parts = value.split(",") if isinstance(value, str) else value
         if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) for part in parts):
             raise BadValue(f"{field.name} are tracks and their generators, such as: drums=musicgen-small")
-        pairs = list(parse_generators(parts).items())
+        pairs = [pair for part in parts for pair in parse_generators([part]).items()]
     if not pairs:
         raise BadValue(f"{field.name} names no track and its generator. Such as: drums=musicgen-small")
     found: dict[str, str] = {}
     for track, name in pairs:
         role, generator = _track(field, track), _text(field, name)
         if found.setdefault(role, generator) != generator:
-            raise BadValue(f"{role} cannot have two generators: {found[role]} and {generator}. Name one.")
+            both = f"{quoted(found[role])} and {quoted(generator)}"
+            raise BadValue(f"{role} cannot have two generators: {both}. Name one.")
     return {role: found[role] for role in _ROLES if role in found}
 
 
