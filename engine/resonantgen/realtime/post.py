@@ -22,11 +22,12 @@ from resonantgen.realtime.messages import (
     Make,
     Message,
     Render,
+    Request,
     Understand,
 )
 from resonantgen.session.codec import pack, unpack
 
-_GIVEN_UP_KEPT = 16  # more than the engine has under way
+_GIVEN_UP_KEPT = 16  # more than the engine has under way at a time; threads of one that has ended may still ask
 
 
 class Stopped(Exception):
@@ -46,6 +47,7 @@ class Post:
         self._connection = connection
         self._render = render
         self._sending = threading.Lock()
+        self._under_way: set[int] = set()  # those that were asked for and have not ended
         self._given_up: deque[int] = deque(maxlen=_GIVEN_UP_KEPT)  # the latest
         self._performing = 0  # the id of the order that performs, or will as soon as its turn has come; 0: none
 
@@ -65,6 +67,7 @@ class Post:
 
     def ended(self, request_id: int) -> None:
         """A request is done, or will not be."""
+        self._under_way.discard(request_id)
         if self._performing == request_id:
             self._performing = 0
 
@@ -74,18 +77,23 @@ class Post:
                 data = self._connection.recv_bytes()
             except (EOFError, OSError):
                 os._exit(0)  # the engine is gone
-            request = unpack(data, REQUEST)
-            match request:
-                case GiveUp():
+            self._take(unpack(data, REQUEST))
+
+    def _take(self, request: Request) -> None:
+        match request:
+            case GiveUp():
+                if request.id in self._under_way:  # not words, of which any number may have been given up since
                     self._given_up.append(request.id)
-                case Understand():
-                    answer(self, request, partial(_understood, request))
-                case Render() if self._render is not None and self._performing:
+            case Understand():
+                answer(self, request, partial(_understood, request))
+            case _:
+                self._under_way.add(request.id)
+                if isinstance(request, Render) and self._render is not None and self._performing:
                     threading.Thread(target=self._render, args=(request,), name="render", daemon=True).start()
-                case _:
-                    if isinstance(request, Make) and request.performs:
-                        self._performing = request.id
-                    self.requests.put(request)
+                    return
+                if isinstance(request, Make) and request.performs:
+                    self._performing = request.id
+                self.requests.put(request)
 
 
 def answer(post: Post, request: Message, work: Callable[[], Done]) -> None:

@@ -8,6 +8,7 @@ import io
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from fractions import Fraction
+from multiprocessing import Pipe
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,6 +22,8 @@ from resonantgen.instruments.wav import read_wav
 from resonantgen.music.notes import Role
 from resonantgen.music.time import TempoMap
 from resonantgen.realtime.material import Grid
+from resonantgen.realtime.messages import GiveUp, Make
+from resonantgen.realtime.post import Post
 from resonantgen.realtime.worker import Ready, Worker
 from resonantgen.realtime.worker_process import LocalProcess
 from resonantgen.session import studio as studio_module
@@ -191,6 +194,19 @@ def test_a_model_that_plays_is_stopped_and_rendered_beside(bench: Bench) -> None
 
     bench.run(scenario())
     assert bench.worker.pid == pid
+
+
+def test_what_is_given_up_stays_so_however_many_words_are_given_up_before_a_model_notices() -> None:
+    ours, theirs = Pipe()
+    with ours, theirs:
+        post, order = Post(ours), order_of_sound(Role.DRUMS)
+        post._take(Make(1, order, 0, order.job.settings.tempo))
+        post._take(GiveUp(1))
+        for number in range(2, 100):
+            post._take(GiveUp(number))  # of words that were answered already
+        assert post.gave_up(1) and not post.gave_up(2)
+        post.ended(1)
+        assert post.gave_up(1), "what it has left behind is to end"
 
 
 def test_a_model_that_is_not_there_is_told_before_anything_is_made(
