@@ -22,11 +22,12 @@ import torch
 from int8_kernels import memory_bandwidth, row
 from torch import Tensor
 
+from resonantgen.device import place
 from resonantgen.lm.cache import State
 from resonantgen.lm.conditioning import Conditioning
 from resonantgen.lm.config import REFERENCE_28M, LMConfig
 from resonantgen.lm.decoding import Batch, Group, LMRequest, Writing, write_column
-from resonantgen.lm.device import place, prepare
+from resonantgen.lm.device import prepare
 from resonantgen.lm.sampling import guided
 from resonantgen.lm.transformer import Transformer
 

@@ -34,7 +34,7 @@ def load_codec(model: str, device: str | None = None) -> LoadedCodec:
     name, path = find_weights(model)
     require_packages(_PACKAGES, "neural", "Codecs do not work")
     from resonantgen.codecs.encodec.weights import read_weights
-    from resonantgen.lm.device import place
+    from resonantgen.device import place
 
     target = place(device, "float32").device
     weights = read_weights(path, name)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from resonantgen.device import place
 from resonantgen.errors import BadValue
 from resonantgen.lm.cache import State
 from resonantgen.lm.conditioning import NULL
@@ -28,7 +29,7 @@ from resonantgen.lm.decoding import (
     write_column,
 )
 from resonantgen.lm.delay import aligned, start_column
-from resonantgen.lm.device import place, prepare
+from resonantgen.lm.device import prepare
 from resonantgen.lm.sampling import GREEDY, Sampling, guided, possible, sample, uniforms
 from resonantgen.lm.transformer import Transformer
 from tiny_lm import TINY, TINY_ODD, TINY_PREFIX, random_conditioning, tiny_model

@@ -12,6 +12,7 @@ from torch import nn
 from resonantgen.codecs.encodec.layouts import from_huggingface
 from resonantgen.codecs.encodec.model import Encodec
 from resonantgen.codecs.encodec.weights import to_weights
+from resonantgen.device import Placement, place
 from resonantgen.errors import BadValue
 from resonantgen.generators.musicgen.conditioner import Conditioner, Guided, Melody
 from resonantgen.generators.musicgen.files import Tensors
@@ -28,7 +29,7 @@ from resonantgen.generators.musicgen.streaming import SoundRequest, Window, play
 from resonantgen.generators.musicgen.text import PREFIX, TextEncoder, t5_shapes
 from resonantgen.instruments.base import Samples
 from resonantgen.lm.config import LMConfig
-from resonantgen.lm.device import Placement, place, prepare, step_for
+from resonantgen.lm.device import prepare, step_for
 from resonantgen.lm.int8 import quantize
 from resonantgen.lm.transformer import Transformer
 
@@ -62,7 +63,7 @@ class MusicGen:
 
     @classmethod
     def load(cls, folder: Path, device: str | None = None, precision: str | None = None) -> MusicGen:
-        """A checkpoint in Hugging Face layout; its name is the folder's. See `lm.device.place` for the settings.
+        """A checkpoint in Hugging Face layout; its name is the folder's. See `device.place` for the settings.
 
         Raises ModelDamaged for files that are missing, cut off, of another layout or model, or hold what is no number,
         and ModelUnusable for a device that does not exist.
