@@ -73,11 +73,13 @@ class Post:
 
     def _read(self) -> None:
         while True:
-            try:
-                data = self._connection.recv_bytes()
-            except (EOFError, OSError):
-                os._exit(0)  # the engine is gone
-            self._take(unpack(data, REQUEST))
+            self._take(unpack(self._receive(), REQUEST))  # no name keeps the last one, with its recordings, meanwhile
+
+    def _receive(self) -> bytes:
+        try:
+            return self._connection.recv_bytes()
+        except (EOFError, OSError):
+            os._exit(0)  # the engine is gone
 
     def _take(self, request: Request) -> None:
         match request:

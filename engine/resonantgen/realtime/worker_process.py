@@ -97,6 +97,7 @@ class LocalProcess:
         while (message := self._outbox.get()) is not None:
             with suppress(OSError):  # it has ended, as the receiver will notice
                 self._connection.send_bytes(pack(message))
+            del message  # before it waits for the next: recordings are large
 
     def _receive_all(self, receive: Callable[[Peer, Reply], None], ended: Callable[[Peer], None]) -> None:
         try:

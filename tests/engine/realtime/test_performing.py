@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import sys
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -135,6 +136,20 @@ def test_takes_of_sound_and_of_notes_are_brought_to_another_tempo(bench: Bench) 
     expected = read_wav(io.BytesIO(stretched_wav(takes[1], grid.tempo, recorded)))[0]
     assert np.array_equal(ear.whole[Role.BASS].material.samples, expected.astype(np.float32))
     assert recorded == made[1][1]
+
+
+def test_recordings_are_let_go_once_they_were_used(bench: Bench) -> None:
+    order = order_of_sound(Role.DRUMS)
+    (drums, data), *_ = bench.make(order)[0]
+    grid = Grid(replace(order.job.settings.tempo, tempo_bpm=Fraction(200)), 2)
+    before = sys.getrefcount(data)
+
+    async def scenario() -> None:
+        await bench.worker.render([drums], grid, 0, Ear(), {drums.audio_sha256: data})
+        while sys.getrefcount(data) > before:  # by a thread that sends and waits
+            await asyncio.sleep(0.01)
+
+    bench.run(scenario())
 
 
 def test_what_a_take_heard_of_sound_travels_with_the_order(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
