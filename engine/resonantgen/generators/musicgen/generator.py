@@ -93,10 +93,10 @@ class MusicGenGenerator:
         melody = mixed_context(request) if player.follows_melody else None
         best: tuple[Fitted, int] | None = None
         attempts = 0
-        bars = _BarCounter(plan, player.sample_rate, on_bar)
         while attempts < MOST_ATTEMPTS and (best is None or _worth_another(best[0], request)):
             seed = attempt_seed(request.request.seed, attempts)
             attempts += 1
+            bars = _BarCounter(plan, player.sample_rate, on_bar)
             piece = _collect(player.play(prompt, seconds, seed, melody, request.sample_rate), bars)
             fitted = fit(piece, player.sample_rate, plan, request.sample_rate, request.loudness_lufs)
             if best is None or fitted.rank < best[0].rank:
@@ -155,18 +155,16 @@ def _worth_another(fitted: Fitted, request: AudioRequest) -> bool:
 
 @dataclass(slots=True)
 class _BarCounter:
-    """Tells how many bars have been made, of the attempt that has come furthest."""
+    """Tells how many bars have been made in one attempt."""
 
     plan: Plan
     sample_rate: int
     on_bar: Callable[[int], None]
-    told: int = 0
 
     def count(self, frames: int) -> None:
         quarters = frames / self.sample_rate * float(self.plan.tempo_bpm) / 60
         made = int(quarters * TICKS_PER_QUARTER / self.plan.meter.bar_ticks)
-        self.told = max(self.told, min(made, self.plan.bars))
-        self.on_bar(self.told)
+        self.on_bar(min(made, self.plan.bars))
 
 
 def _collect(blocks: Iterator[Array], bars: _BarCounter) -> Array:
