@@ -17,13 +17,13 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-assert "torchaudio" not in sys.modules
+there = sys.modules.get("torchaudio")
 sys.modules["torchaudio"] = ModuleType("torchaudio")
 import encodec  # noqa: E402
 from encodec.modules import SEANetDecoder, SEANetEncoder  # noqa: E402
 from encodec.quantization import ResidualVectorQuantizer  # noqa: E402
 
-del sys.modules["torchaudio"]  # transformers looks whether it is installed
+sys.modules["torchaudio"] = there  # type: ignore[assignment]  # None: transformers, which looks for it, finds none
 from transformers import EncodecConfig as HuggingFaceConfig  # noqa: E402
 from transformers import EncodecModel as HuggingFaceModel  # noqa: E402
 
