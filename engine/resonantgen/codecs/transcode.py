@@ -5,9 +5,8 @@ The tokens themselves are kept until the end, 2 bytes each: 17 MB for an hour at
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from resonantgen.codecs.loading import LoadedCodec
 from resonantgen.codecs.token_file import TokenFile, TokenHeader, encode_tokens, read_tokens
 from resonantgen.errors import AudioError, BadValue, StorageError
 from resonantgen.instruments.wav import to_pcm24
-from resonantgen.session.files import TEMPORARY_SUFFIX, storage_errors, sync_folder
+from resonantgen.session.files import staged_file, storage_errors
 
 Sound = NDArray[np.float64]  # [samples, channels]
 OnProgress = Callable[[float], None]  # is told which share of the work is done, 0 to 1
@@ -256,27 +255,3 @@ def _decoded(tokens: TokenFile, loaded: LoadedCodec) -> Iterator[tuple[Sound, bo
         yield sound(stream.push(Codes(block, scales))), False
         scales = None  # all of them came with the first frames
     yield sound(stream.finish()), True
-
-
-@contextmanager
-def staged_file(path: Path) -> Iterator[Path]:
-    """A new file beside `path`, which takes its place if all goes well, durably, and is removed otherwise.
-
-    It is made at once: what cannot be written shows before the work is done. Raises StorageError.
-    """
-    if path.is_dir():
-        raise StorageError(f"{path} is a folder. Give the name of a file.")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
-    with storage_errors(path):
-        temporary.open("wb").close()
-    try:
-        yield temporary
-        with storage_errors(path):
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            sync_folder(path.parent)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise

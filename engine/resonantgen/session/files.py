@@ -79,6 +79,30 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 @contextmanager
+def staged_file(path: Path) -> Iterator[Path]:
+    """A new file beside `path`, which takes its place if all goes well, durably, and is removed otherwise.
+
+    It is made at once: what cannot be written shows before the work is done. Raises StorageError.
+    """
+    if path.is_dir():
+        raise StorageError(f"{path} is a folder. Give the name of a file.")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    with storage_errors(path):
+        temporary.open("wb").close()
+    try:
+        yield temporary
+        with storage_errors(path):
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            sync_folder(path.parent)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+@contextmanager
 def staged_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """A new folder, to be filled and renamed or emptied; what is left of it in the end is removed. Raises OSError."""
     remove_abandoned(parent, prefix)
