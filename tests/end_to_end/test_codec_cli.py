@@ -28,7 +28,7 @@ from encodec_checkpoints import (
 from resonantgen.audio.resample import resample
 from resonantgen.cli import main
 from resonantgen.codecs.base import Codes
-from resonantgen.codecs.encodec.model import EncodecEncoder
+from resonantgen.codecs.network import NetworkEncoder
 from resonantgen.codecs.loading import load_codec
 from resonantgen.codecs.token_file import read_header, read_tokens
 from resonantgen.models.catalog import model_info
@@ -416,7 +416,7 @@ def test_ctrl_c_leaves_nothing(
         calls.extend(Path().glob(".*.part"))
         raise KeyboardInterrupt
 
-    writer = {"encode": (EncodecEncoder, "finish"), "decode": (soundfile.SoundFile, "write")}[command]
+    writer = {"encode": (NetworkEncoder, "finish"), "decode": (soundfile.SoundFile, "write")}[command]
     monkeypatch.setattr(*writer, interrupted)
     source, target = {"encode": ("in.wav", "out.rgt"), "decode": ("in.rgt", "out.wav")}[command]
     message = refused(run, command, source, target, "--model", models[MONO], code=130)

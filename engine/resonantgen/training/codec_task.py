@@ -1,0 +1,160 @@
+"""Training the `resonant` codec: a `Task` for the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from resonantgen.codecs.resonant.model import Resonant
+from resonantgen.codecs.resonant.net import compress
+from resonantgen.training.codec_losses import MelDistance, si_sdr_db, snr_db
+from resonantgen.training.quantizing import LearningQuantizer
+
+Sound = NDArray[np.int16]  # [T] at the codec's rate
+
+QUIETEST = 0.02  # peak of a crop that is worth learning from
+TRIES = 20
+GAIN_DB = (-12.0, 3.0)  # a crop is made so much louder, at random
+COUNTS = (2, 4, 8, 8)  # codebooks of a crop, at random
+UNQUANTIZED_STEPS = 50  # the encoder finds its feet
+EVALUATION_SECONDS = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class CodecSettings:
+    """How the codec is trained; the weights are those of its losses."""
+
+    batch: int = 8
+    crop_seconds: float = 1.0
+    mel: float = 0.5
+    coefficients: float = 2.0  # L1 of compressed coefficients
+    waveform: float = 0.5  # L1 of samples
+    snr: float = 0.05  # of dB
+    commitment: float = 0.25
+    again: float = 0.0  # encoding what was decoded gives the same vectors
+    roles: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # how often each is drawn; 1
+
+
+class CodecTask:
+    """Crops of sounds, of all roles alike, through the codec and back."""
+
+    name = "codec"
+
+    def __init__(
+        self,
+        codec: Resonant,
+        sounds: Mapping[str, Sequence[Sound]],  # by role, for training
+        held_out: Mapping[str, Sequence[Sound]],
+        settings: CodecSettings,
+        *,
+        resumes: bool = False,  # from weights that were trained before
+    ) -> None:
+        self.codec, self.settings = codec, settings
+        self._held_out = held_out
+        self._roles = [role for role in sorted(sounds) if sounds[role]]
+        self._sounds = [sounds[role] for role in self._roles]
+        weights = torch.tensor([settings.roles.get(role, 1.0) for role in self._roles])
+        self._role_weights = weights / weights.sum()
+        self._lengths = [torch.tensor([float(len(s)) for s in group]) for group in self._sounds]
+        self._quantizer = LearningQuantizer(codec.quantizer)
+        self._mel = MelDistance(codec.sample_rate)
+        self._resumes = resumes
+        if resumes:
+            self._quantizer.resume()
+        self.module = nn.ModuleDict({"codec": codec, "quantizer": self._quantizer, "mel": self._mel})
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return [{"params": [p for p in self.codec.parameters() if p.requires_grad]}]
+
+    def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Of one batch. Its parts are in the units of their weights; `snr` is in dB."""
+        s = self.settings
+        x = self._batch(generator).to(self._quantizer.sums.device)
+        counts = torch.tensor(COUNTS)[torch.randint(len(COUNTS), (len(x),), generator=generator)].to(x.device)
+        mdct, *encoder = self.codec.encoder_net.layers
+        *decoder, expand, inverse = self.codec.decoder_net.layers
+        coefficients = mdct(x[:, :, None])
+        vectors = coefficients
+        for layer in encoder:
+            vectors = layer(vectors)
+        if step < UNQUANTIZED_STEPS and not self._resumes:
+            passed, off = vectors, vectors.new_zeros(())
+        else:
+            passed, off = self._quantizer(vectors, counts, generator)
+        made = passed
+        for layer in decoder:
+            made = layer(made)
+        y = inverse(expand(made))[:, : x.shape[1], 0]
+        wanted = compress(coefficients)
+        parts = {
+            "mel": s.mel * self._mel(y, x),
+            "coefficients": s.coefficients * (made - wanted).abs().mean() / wanted.abs().mean(),
+            "waveform": s.waveform * (y - x).abs().mean() / x.abs().mean(),
+            "snr": -s.snr * snr_db(y, x).mean(),
+            "commitment": s.commitment * off,
+        }
+        if s.again:
+            again = self.codec.encoder_net(y.detach()[:, :, None])
+            parts["again"] = s.again * functional.mse_loss(again, vectors.detach()) / vectors.detach().pow(2).mean()
+        total = torch.stack(list(parts.values())).sum()
+        figures = {name: float(part.detach()) for name, part in parts.items()}
+        if s.snr:
+            figures["snr"] = -figures["snr"] / s.snr
+        return total, figures
+
+    def _batch(self, generator: torch.Generator) -> Tensor:
+        """Crops [B, T] at random gains."""
+        roles = torch.multinomial(self._role_weights, self.settings.batch, replacement=True, generator=generator)
+        return torch.stack([self._crop(int(role), generator) for role in roles])
+
+    def _crop(self, role: int, generator: torch.Generator) -> Tensor:
+        length = round(self.settings.crop_seconds * self.codec.sample_rate)
+        length -= length % self.codec.frame_samples
+        for _ in range(TRIES):
+            sound = self._sounds[role][int(torch.multinomial(self._lengths[role], 1, generator=generator))]
+            at = int(torch.randint(max(1, len(sound) - length + 1), (1,), generator=generator))
+            crop = torch.from_numpy(sound[at : at + length].astype(np.float32) / 32768)
+            if float(crop.abs().max()) >= QUIETEST:
+                break
+        low, high = GAIN_DB
+        gain_db = low + (high - low) * float(torch.rand((), generator=generator))
+        gain = min(10 ** (gain_db / 20), 1 / max(float(crop.abs().max()), 1e-6))
+        return functional.pad(crop * gain, (0, length - len(crop)))
+
+    def evaluate(self) -> dict[str, float]:
+        """Mean over held-out sounds of each role, in the middle of each."""
+        return evaluate(self.codec, self._held_out, self._mel)
+
+
+@torch.inference_mode()
+def evaluate(codec: Resonant, sounds: Mapping[str, Sequence[Sound]], mel: MelDistance) -> dict[str, float]:
+    """Mean SI-SDR in dB and mel distance of each role, through all codebooks; and with how many tokens of the first
+    codebook stay when what was decoded is encoded again, a share.
+    """
+    length = round(EVALUATION_SECONDS * codec.sample_rate)
+    figures, stays = {}, []
+    device = codec.quantizer.codebooks.device
+    for role, group in sorted(sounds.items()):
+        of_role = []
+        for sound in group:
+            middle = max(0, (len(sound) - length) // 2)
+            x = torch.from_numpy(sound[middle : middle + length].astype(np.float32) / 32768)[None].to(device)
+            if float(x.abs().max()) < QUIETEST:
+                continue
+            codes = codec.encode(x[:, None])
+            y = codec.decode(codes)[:, :, : x.shape[1]]
+            of_role.append((float(si_sdr_db(y[:, 0], x)), float(mel(y[:, 0], x))))
+            stays.append(float((codec.encode(y, 1).indices == codes.indices[:, :1]).float().mean()))
+        if of_role:
+            figures[f"{role} dB"], figures[f"{role} mel"] = (float(v) for v in np.mean(of_role, axis=0))
+    if stays:
+        figures["tokens stay"] = float(np.mean(stays))
+    return figures
