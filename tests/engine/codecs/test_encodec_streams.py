@@ -11,7 +11,7 @@ from torch import Tensor
 
 import encodec_reference as reference
 from resonantgen.codecs.base import Codec, Codes
-from resonantgen.codecs.encodec import model
+from resonantgen.codecs import network
 from resonantgen.codecs.encodec.config import ENCODEC_24KHZ, ENCODEC_48KHZ, MUSICGEN_32KHZ
 from resonantgen.codecs.encodec.model import Encodec
 from resonantgen.errors import AudioError, BadValue
@@ -52,8 +52,8 @@ def decoded(name: str, codes: Codes, size: int | None) -> list[Tensor]:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_pieces_give_what_the_whole_gives(name: str, size: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     config = CONFIGS[name]
-    monkeypatch.setattr(model, "TILE_FRAMES", 13)
-    for frames in (1, 6, 9, 2 * model.TILE_FRAMES + 3):
+    monkeypatch.setattr(network, "TILE_FRAMES", 13)
+    for frames in (1, 6, 9, 2 * network.TILE_FRAMES + 3):
         x = reference.sound(config, frames * config.frame_samples - 77, seed=frames, batch=2)
         whole = codec(name).encode(x)
         parts = encoded(name, x, size)
@@ -90,7 +90,7 @@ def test_first_chunks() -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_batch_gives_what_each_gives_alone(name: str) -> None:
     """Two channels of a stereo MusicGen are a batch of two."""
-    x = reference.sound(CONFIGS[name], (model.TILE_FRAMES + 1) * codec(name).frame_samples, batch=3)
+    x = reference.sound(CONFIGS[name], (network.TILE_FRAMES + 1) * codec(name).frame_samples, batch=3)
     codes = codec(name).encode(x)
     sound = codec(name).decode(codes)
     for row in range(3):
