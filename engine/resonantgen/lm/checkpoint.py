@@ -2,13 +2,17 @@
 
 A file is written whole or not at all. One that is read has been checked: its layout, the names and shapes of its
 weights, that they are numbers, and that they are those that were saved. Weights are mapped into memory, not copied.
+Beside the transformer's a file may hold other tensors, such as those of what makes its conditioning, and facts.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import torch
@@ -23,6 +27,7 @@ from resonantgen.lm.transformer import Transformer
 from resonantgen.session.files import storage_errors, write_file
 
 LAYOUT = "resonantgen-lm-1"  # another number for another layout: an older program refuses what it would misread
+BESIDE = "beside."  # before the names of tensors that are not the transformer's
 
 
 class ModelCard(Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,21 +37,43 @@ class ModelCard(Struct, frozen=True, forbid_unknown_fields=True):
     licence: str  # of the weights: "CC-BY-4.0"
     training_data: str  # what it was trained on, for people
     parameters: int
-    sha256: str  # of the configuration and the weights
+    sha256: str  # of the configuration, the weights, and what is beside them
     config: LMConfig
+    about: dict[str, Any] = {}  # what else whoever uses it needs to know; JSON values
 
 
-def save(path: Path, model: Transformer, *, name: str, licence: str, training_data: str) -> ModelCard:
-    """Write a model of float weights. Raises StorageError."""
-    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """What is in a file."""
+
+    model: Transformer
+    card: ModelCard
+    beside: dict[str, Tensor]
+
+
+def save(
+    path: Path,
+    model: Transformer,
+    *,
+    name: str,
+    licence: str,
+    training_data: str,
+    beside: Mapping[str, Tensor] | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> ModelCard:
+    """Write a model of float weights, and what goes with it. Raises StorageError."""
+    tensors = _own(model.state_dict())
     assert _misfit(model.config, tensors) is None, "only models as they were made are saved, not quantised ones"
+    tensors |= {BESIDE + key: tensor for key, tensor in _own(beside or {}).items()}
+    facts = dict(about or {})
     card = ModelCard(
         name=name,
         licence=licence,
         training_data=training_data,
         parameters=model.config.parameters,
-        sha256=_sha256(model.config, tensors),
+        sha256=_sha256(model.config, tensors, facts),
         config=model.config,
+        about=facts,
     )
     metadata = {"format": LAYOUT, "card": msgspec.json.encode(card).decode()}
     with storage_errors(path):
@@ -58,20 +85,40 @@ def load(
     path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> tuple[Transformer, ModelCard]:
     """A model and its card. Raises ModelNotFound, ModelDamaged."""
+    whole = load_all(path, device, dtype)
+    return whole.model, whole.card
+
+
+def load_all(path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Checkpoint:
+    """A model, its card and what is beside it, which stays on the CPU as it is. Raises as `load`."""
+    with _opened(path) as file:
+        card = _card(path, file.metadata())
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
+    if card.parameters != card.config.parameters:
+        raise _damaged(path, f"says that it has {card.parameters} parameters, and not {card.config.parameters}")
+    beside = {key.removeprefix(BESIDE): tensor for key, tensor in tensors.items() if key.startswith(BESIDE)}
+    own = {key: tensor for key, tensor in tensors.items() if not key.startswith(BESIDE)}
+    check_weights(card.config, own, path)
+    if _sha256(card.config, tensors, card.about) != card.sha256:
+        raise _damaged(path, "does not hold the weights that were saved (its checksum is wrong)")
+    return Checkpoint(_assemble(card.config, own, device, dtype), card, beside)
+
+
+def read_card(path: Path) -> ModelCard:
+    """What a file says of itself. Quick: no weight is read, and none checked. Raises as `load`."""
+    with _opened(path) as file:
+        return _card(path, file.metadata())
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     if not path.is_file():
         raise ModelNotFound(f"There is no model file {path}; check the path, or fetch the model first.")
     try:
         with safe_open(path, framework="pt") as file:
-            card = _card(path, file.metadata())
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
+            yield file
     except (SafetensorError, OSError) as error:
         raise _damaged(path, f"cannot be read ({str(error).splitlines()[0][:100]})") from None
-    if card.parameters != card.config.parameters:
-        raise _damaged(path, f"says that it has {card.parameters} parameters, and not {card.config.parameters}")
-    check_weights(card.config, tensors, path)
-    if _sha256(card.config, tensors) != card.sha256:
-        raise _damaged(path, "does not hold the weights that were saved (its checksum is wrong)")
-    return _assemble(card.config, tensors, device, dtype), card
 
 
 def assemble(
@@ -136,8 +183,15 @@ def _assemble(
     return model.to(device).eval()
 
 
-def _sha256(config: LMConfig, tensors: Mapping[str, Tensor]) -> str:
+def _own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """As they are written."""
+    return {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+
+
+def _sha256(config: LMConfig, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
     digest = hashlib.sha256(msgspec.json.encode(config, order="sorted"))
+    if about:
+        digest.update(msgspec.json.encode(about, order="sorted"))
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
         digest.update(tensor.view(torch.uint8).numpy().data)
