@@ -7,7 +7,15 @@ Exit codes: 0 done; 1 `doctor` found a problem; 2 the user can put it right (one
 interrupted with Ctrl-C. With `--json` a command prints one JSON document to stdout and nothing else.
 """
 
-from resonantgen.cli import codec, daw, live, machine, models, music  # noqa: F401 - they add their commands to the group
+from resonantgen.cli import (  # noqa: F401 - they add their commands to the group
+    codec,
+    daw,
+    live,
+    machine,
+    models,
+    music,
+    train_lm,
+)
 from resonantgen.cli.base import commands, main
 
 __all__ = ["commands", "main"]

@@ -10,9 +10,14 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import Tensor, distributed, nn
+
+from resonantgen.device import place
+
+PATIENCE = timedelta(hours=24)  # that one process has with another, which may be reading or encoding the data
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +49,20 @@ def joined(device: torch.device) -> Iterator[World]:
     if here.size == 1 or distributed.is_initialized():
         yield here
         return
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield here
     finally:
         distributed.destroy_process_group()
+
+
+def local_device(name: str | None) -> torch.device:
+    """Where this process computes: of several GPUs each has its own. See `device.place`. Raises ModelUnusable."""
+    found, here = place(name, "float32").device, world()
+    several = here.size > 1 and found.type == "cuda" and found.index is None
+    return place(f"cuda:{here.local_rank}", "float32").device if several else found
 
 
 def average_gradients(parameters: Iterable[nn.Parameter], here: World) -> None:
@@ -70,6 +84,12 @@ def average(values: Sequence[float], here: World, device: torch.device) -> list[
     total = torch.tensor(values, dtype=torch.float64, device=device)
     distributed.all_reduce(total)
     return [value / here.size for value in total.tolist()]
+
+
+def wait(here: World) -> None:
+    """Until all processes have come here."""
+    if here.size > 1:
+        distributed.barrier()
 
 
 def share(tensors: Iterable[Tensor], here: World) -> None:

@@ -22,8 +22,8 @@ class History:
 
     def add(self, loss: float, parts: Mapping[str, float]) -> None:
         """One more step."""
-        for name in parts.keys() - self.parts.keys():
-            self.parts[name] = [math.nan] * len(self.losses)
+        for name in parts:
+            self.parts.setdefault(name, [math.nan] * len(self.losses))
         for name, values in self.parts.items():
             values.append(parts.get(name, math.nan))
         self.losses.append(loss)

@@ -93,7 +93,8 @@ class TrainSettings:
 
     def identity(self) -> dict[str, Any]:
         """What a run that goes on must have in common with this."""
-        return {name: value for name, value in asdict(self).items() if name != "save_seconds"}
+        common = {name: value for name, value in asdict(self).items() if name != "save_seconds"}
+        return common | {"device": torch.device(self.device).type}
 
 
 def train(
