@@ -93,7 +93,7 @@ class CodecTask:
         for layer in decoder:
             made = layer(made)
         y = inverse(expand(made))[:, : x.shape[1], 0]
-        wanted = compress(coefficients)
+        wanted, made = compress(coefficients), made * expand.levels
         parts = {
             "mel": s.mel * self._mel(y, x),
             "coefficients": s.coefficients * (made - wanted).abs().mean() / wanted.abs().mean(),

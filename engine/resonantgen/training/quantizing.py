@@ -42,8 +42,8 @@ class LearningQuantizer(nn.Module):
     def forward(self, x: Tensor, counts: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Vectors [B, F, C], codebooks to use [B] -> quantised vectors [B, F, C], and how far they are off.
 
-        The distance is that of what each codebook was given from what it chose, mean square over the mean square of x;
-        its gradient pulls x to the codebooks.
+        The distance is that of what each codebook was given from what it chose, mean square over the variance of x; its
+        gradient pulls x to the codebooks.
         """
         flat = x.reshape(-1, x.shape[2])
         residual, chosen, distance = flat.detach(), torch.zeros_like(flat), x.new_zeros(())
@@ -64,7 +64,7 @@ class LearningQuantizer(nn.Module):
         if self.training and int(counts.max()) == len(self.quantizer.codebooks):
             self.begun.fill_(True)
         passed = flat + (chosen - flat).detach()
-        return passed.view_as(x), distance / flat.detach().pow(2).mean().clamp_min(1e-6)
+        return passed.view_as(x), distance / flat.detach().var(dim=0).mean().clamp_min(1e-6)
 
     def _begin(self, k: int, residual: Tensor, generator: torch.Generator) -> None:
         """Entries are vectors of the first batch, a little apart where it has too few of them."""
