@@ -19,6 +19,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import encodec_reference as reference
+from resonantgen.codecs.bandwidth import codebooks_at
 from resonantgen.codecs.base import Codes
 from resonantgen.codecs.encodec.config import ENCODEC_24KHZ
 
@@ -32,7 +33,7 @@ def works(seconds: float) -> tuple[dict[str, Work], dict[str, Work]]:
     theirs, package = reference.huggingface(config), reference.package(config)
     package.set_target_bandwidth(BANDWIDTH_KBPS)
     ours = reference.same_weights(theirs, config)
-    codebooks = config.codebooks_at(BANDWIDTH_KBPS)
+    codebooks = codebooks_at(config, BANDWIDTH_KBPS)
     x = reference.sound(config, int(seconds * config.sample_rate))
     codes = ours.encode(x, codebooks)
     same = (theirs.encode(x, bandwidth=BANDWIDTH_KBPS).audio_codes[0] == codes.indices).double().mean()

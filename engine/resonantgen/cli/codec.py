@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from resonantgen.codecs.loading import LoadedCodec
     from resonantgen.codecs.token_file import TokenHeader
 
-DEFAULT_MODEL = "encodec-24khz"
 DEFAULT_BANDWIDTH_KBPS = 6.0
 INTERRUPTED = "Interrupted. Nothing was written."
 
@@ -37,16 +36,18 @@ def codec_group() -> None:
 @codec_group.command()
 @click.argument("source", metavar="IN.WAV", type=FILE)
 @click.argument("target", metavar="OUT.RGT", type=FILE)
-@click.option("--model", metavar="NAME", default=DEFAULT_MODEL, help=f"Or a folder or file. Default: {DEFAULT_MODEL}")
+@click.option("--model", metavar="NAME", help="Or a folder or file. Default: resonant, which is shipped.")
 @click.option("--bandwidth", metavar="KBPS", type=float, help="In kbit/s; 6 by default, where the model has it.")
 @device_option
 @json_option
-def encode(source: Path, target: Path, model: str, bandwidth: float | None, device: str | None, as_json: bool) -> None:
+def encode(
+    source: Path, target: Path, model: str | None, bandwidth: float | None, device: str | None, as_json: bool
+) -> None:
     """Write a sound file's tokens. It may have any sample rate, and one or two channels."""
-    from resonantgen.codecs.loading import load_codec
+    from resonantgen.codecs.loading import DEFAULT_CODEC, load_codec
 
     _check_target(source, target)
-    loaded = load_codec(model, device)
+    loaded = load_codec(model or DEFAULT_CODEC, device)
     codebooks = _codebooks(loaded, bandwidth)
     from resonantgen.codecs.transcode import encode_file
 
@@ -119,12 +120,13 @@ def _check_target(source: Path, target: Path) -> None:
 
 def _codebooks(loaded: LoadedCodec, bandwidth_kbps: float | None) -> int:
     """How many to use. Raises BadValue with the bandwidths that there are."""
-    config = loaded.codec.config
+    from resonantgen.codecs.bandwidth import codebooks_at
+
+    shape = loaded.codec.shape
     if bandwidth_kbps is None:
-        offered = config.bandwidths_kbps
+        offered = shape.bandwidths_kbps
         bandwidth_kbps = DEFAULT_BANDWIDTH_KBPS if DEFAULT_BANDWIDTH_KBPS in offered else offered[-1]
-    near = [kbps for kbps in config.bandwidths_kbps if abs(kbps - bandwidth_kbps) < 1e-6]
-    return config.codebooks_at(near[0] if near else bandwidth_kbps)
+    return codebooks_at(shape, bandwidth_kbps)
 
 
 def _model_of(header: TokenHeader, source: Path) -> str:

@@ -36,10 +36,12 @@ def list_models(as_json: bool) -> None:
         print_json({"folder": str(models_folder()), "models": rows})
         return
     report = reporter(as_json)
+    marks = {"shipped": " [shipped]", "installed": " [on this machine]", "damaged": " [damaged]", "absent": ""}
     for row in rows:
-        mark = {"installed": " [on this machine]", "damaged": " [damaged]", "absent": ""}[row["state"]]
+        mark = marks[row["state"]]
         report.plain(f"  {row['name']:<23}{row['size']:>8}  {row['licence']['name']:<22}{row['text']}{mark}")
-    report.plain(f"\n  They lie in {models_folder()}. Fetch one: resonantgen models pull musicgen-small")
+    where = f"What is fetched lies in {models_folder()}."
+    report.plain(f"\n  {where} Fetch a model: resonantgen models pull musicgen-small")
 
 
 @models_group.command()
@@ -53,7 +55,7 @@ def pull(names: tuple[str, ...], accept_licence: bool) -> None:
     from resonantgen.models.web import Wire
 
     infos = [model_info(name) for name in dict.fromkeys(names)]
-    _accept_licences(infos, accept_licence)
+    _accept_licences([info for info in infos if not info.is_shipped], accept_licence)
     for info in infos:
         try:
             with _watch(info) as watch:
@@ -103,9 +105,9 @@ def _row(info: ModelInfo) -> dict[str, Any]:
 
     try:
         installed(info.name)
-        state = "installed"
+        state = "shipped" if info.is_shipped else "installed"
     except ModelNotFound:
-        state = "absent"
+        state = "damaged" if info.is_shipped else "absent"
     except ModelDamaged:
         state = "damaged"
     shown = msgspec.to_builtins(info)
@@ -116,7 +118,8 @@ def _row(info: ModelInfo) -> dict[str, Any]:
 
 
 def _verify_one(name: str, quiet: bool) -> Iterator[dict[str, str]]:
-    from resonantgen.models.folder import pull_command
+    from resonantgen.models import model_info
+    from resonantgen.models.folder import remedy
     from resonantgen.models.folder import verify as read_again
 
     wrong = False
@@ -126,8 +129,9 @@ def _verify_one(name: str, quiet: bool) -> Iterator[dict[str, str]]:
             click.echo(f"  {name}/{verdict.file}: {verdict.trouble or 'right'}")
         yield {"model": name, "file": verdict.file, "trouble": verdict.trouble}
     if not quiet:
-        right, damaged = ": every file is as it was fetched.", f" is damaged. Put it right: {pull_command(name)}"
-        click.echo(name + (damaged if wrong else right))
+        info = model_info(name)
+        came = "shipped" if info.is_shipped else "fetched"
+        click.echo(f"{name} is damaged. {remedy(info)}" if wrong else f"{name}: every file is as it was {came}.")
 
 
 # -- licences ---------------------------------------------------------------------------------------------------------

@@ -12,8 +12,9 @@ from resonantgen.models.folder import installed
 from resonantgen.packages import require_packages
 
 if TYPE_CHECKING:
-    from resonantgen.codecs.encodec.model import Encodec
+    from resonantgen.codecs.network import NetworkCodec
 
+DEFAULT_CODEC = "resonant"  # it is shipped
 _PACKAGES = ("torch", "scipy")
 
 
@@ -21,23 +22,24 @@ _PACKAGES = ("torch", "scipy")
 class LoadedCodec:
     """A codec that is ready, and what tells its weights from others."""
 
-    codec: Encodec
+    codec: NetworkCodec
     weights_sha256: str
 
 
-def load_codec(model: str, device: str | None = None) -> LoadedCodec:
+def load_codec(model: str = DEFAULT_CODEC, device: str | None = None) -> LoadedCodec:
     """The codec of a model of the catalogue (a MusicGen has one, too), or of weights in a folder or file.
 
     It runs where `device` says, or else $RESONANTGEN_DEVICE. Raises BadValue for what is neither, ModelNotFound if it
-    was not fetched, ModelDamaged, and ModelUnusable where torch is not installed or there is no such device.
+    is not here, ModelDamaged, and ModelUnusable where torch is not installed or there is no such device.
     """
     name, path = find_weights(model)
     require_packages(_PACKAGES, "neural", "Codecs do not work")
-    from resonantgen.codecs.encodec.weights import read_weights
+    from resonantgen.codecs.encodec import weights as encodec
+    from resonantgen.codecs.resonant import weights as resonant
     from resonantgen.device import place
 
     target = place(device, "float32").device
-    weights = read_weights(path, name)
+    weights = (resonant if resonant.is_resonant(path) else encodec).read_weights(path, name)
     return LoadedCodec(weights.codec().to(target), weights.sha256)
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from resonantgen.codecs.bandwidth import Offer
 from resonantgen.codecs.base import Codes
 from resonantgen.codecs.rvq import ResidualQuantizer
 from resonantgen.codecs.segments import SegmentDecoder, SegmentEncoder, Segments
@@ -16,11 +17,9 @@ from resonantgen.errors import AudioError, BadValue
 TILE_FRAMES = 64  # how much of a long sound is worked on at a time
 
 
-class Shape(Protocol):
+class Shape(Offer, Protocol):
     """What a codec's configuration says of it."""
 
-    @property
-    def name(self) -> str: ...
     @property
     def sample_rate(self) -> int: ...
     @property

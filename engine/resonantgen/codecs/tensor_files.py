@@ -9,6 +9,8 @@ from __future__ import annotations
 import pickle
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,24 @@ def read_tensors(path: Path, prefix: str = "") -> Any:
     Of a safetensors file, only the tensors whose names begin with `prefix` are read. Raises ModelNotFound, and
     ModelDamaged for a file that is cut off, is no such file, cannot be read, or holds what would have to be run.
     """
+    start = _start(path)
+    if _is_safetensors(start):
+        with _opened(path) as file:
+            return {name: file.get_tensor(name) for name in file.keys() if name.startswith(prefix)}  # noqa: SIM118
+    if start.startswith((_ZIP, _PICKLE)):
+        return _read_pickled(path, start.startswith(_ZIP))
+    raise ModelDamaged(f"{path} holds no weights: it is neither a safetensors nor a PyTorch file. {AGAIN}")
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file says of itself; nothing, of a file of another kind. Raises as `read_tensors`."""
+    if not _is_safetensors(_start(path)):
+        return {}
+    with _opened(path) as file:
+        return file.metadata() or {}
+
+
+def _start(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             start = file.read(9)
@@ -38,17 +58,18 @@ def read_tensors(path: Path, prefix: str = "") -> Any:
         raise ModelDamaged(f"{path} cannot be read: {error.strerror or error}.") from None
     if not start:
         raise ModelDamaged(f"{path} is empty. {AGAIN}")
-    if start[8:] == b"{":  # after the length of the JSON text that says what is in it
-        return _read_safetensors(path, prefix)
-    if start.startswith((_ZIP, _PICKLE)):
-        return _read_pickled(path, start.startswith(_ZIP))
-    raise ModelDamaged(f"{path} holds no weights: it is neither a safetensors nor a PyTorch file. {AGAIN}")
+    return start
 
 
-def _read_safetensors(path: Path, prefix: str) -> dict[str, torch.Tensor]:
+def _is_safetensors(start: bytes) -> bool:
+    return start[8:] == b"{"  # after the length of the JSON text that says what is in it
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys() if name.startswith(prefix)}  # noqa: SIM118
+            yield file
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelDamaged(f"{path} is damaged ({str(error)[:100]}). {AGAIN}") from None
 

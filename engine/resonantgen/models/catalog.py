@@ -23,13 +23,13 @@ class Licence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A file of presets/models/."""
 
-    kind: Literal["encodec", "musicgen"]
+    kind: Literal["encodec", "musicgen", "resonant"]
     text: str  # what it is for, in one line
-    size_mb: int  # of the download, about: in units of 10**6 bytes
+    size_mb: int  # of its files, about: in units of 10**6 bytes
     sample_rate: int
     channels: Literal[1, 2]
-    repository: str  # on the Hugging Face Hub: "facebook/musicgen-small"
-    files: list[str]  # that it needs, beside its weights
+    repository: str = ""  # on the Hugging Face Hub: "facebook/musicgen-small"; "": it is shipped
+    files: list[str] = []  # that it needs of the hub, beside its weights
     licence: Licence
 
 
@@ -39,8 +39,13 @@ class ModelInfo(_Entry, frozen=True, kw_only=True):
     name: str  # the file's name: "musicgen-small"
 
     @property
+    def is_shipped(self) -> bool:
+        """Whether it comes with ResonantGen: in presets/models/, in a folder of its name."""
+        return not self.repository
+
+    @property
     def size_text(self) -> str:
-        """About how much is fetched: "2.4 GB"."""
+        """About how much it takes: "2.4 GB"."""
         return bytes_text(self.size_mb * 10**6)
 
 

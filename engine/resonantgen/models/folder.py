@@ -1,5 +1,7 @@
 """The folder where models lie on this machine, and what is in it. Nothing here goes to the network.
 
+A model that is shipped lies among the presets, with a manifest of the same kind, and stays there.
+
 models/                     $RESONANTGEN_MODELS, or `models` in the user's data folder
   licences.json             the licences that were accepted
   .musicgen-small.lock      held by the process that fetches or removes it
@@ -25,6 +27,7 @@ import msgspec
 
 from resonantgen.errors import BadValue, DownloadFailed, ModelDamaged, ModelNotFound
 from resonantgen.models.catalog import Licence, ModelInfo, bytes_text, model_info
+from resonantgen.presets import presets_folder
 from resonantgen.session.files import storage_errors, write_file
 
 MODELS_VARIABLE = "RESONANTGEN_MODELS"
@@ -32,6 +35,7 @@ MANIFEST = "manifest.json"
 LICENCES = "licences.json"
 FORMAT = 1
 CHUNK = 1 << 20
+REINSTALL = "pip install --force-reinstall resonantgen"
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _WEIGHTS = (".safetensors", ".bin")
@@ -46,7 +50,7 @@ class FileRecord(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What was fetched, from where, and under which licence."""
+    """What was fetched or shipped, from where, and under which licence."""
 
     format: int
     name: str
@@ -109,8 +113,20 @@ def is_file_name(name: str) -> bool:
     return _FILE_NAME.fullmatch(name) is not None
 
 
+def model_folder(info: ModelInfo) -> Path:
+    """Where a model lies, or would lie. Raises BadValue."""
+    return (presets_folder() / "models" if info.is_shipped else models_folder()) / info.name
+
+
 def pull_command(name: str) -> str:
     return f"resonantgen models pull {name}"
+
+
+def remedy(info: ModelInfo) -> str:
+    """What puts a model right that is damaged or missing."""
+    if info.is_shipped:
+        return f"Install ResonantGen again: {REINSTALL}"
+    return f"Fetch it again: {pull_command(info.name)}"
 
 
 def installed(name: str) -> Installed:
@@ -119,43 +135,41 @@ def installed(name: str) -> Installed:
     Raises BadValue for a name that is no model, ModelNotFound if it was not fetched, and ModelDamaged.
     """
     info = model_info(name)
-    folder = models_folder() / name
+    folder = model_folder(info)
     manifest = read_manifest(name)
     if manifest is None:
-        raise ModelNotFound(
-            f"{name} is not on this machine. Fetch it with: {pull_command(name)} "
-            f"({info.size_text}, {info.licence.name})."
-        )
+        raise _not_here(info)
     for file in manifest.files:
         trouble = _size_trouble(folder, file)
         if trouble:
-            raise ModelDamaged(f"{file.name} of {name} {trouble}. Fetch it again: {pull_command(name)}")
+            raise ModelDamaged(f"{file.name} of {name} {trouble}. {remedy(info)}")
     return Installed(info, folder, manifest)
 
 
 def is_installed(name: str) -> bool:
-    """Whether it was fetched whole, damaged since or not."""
-    return (models_folder() / name / MANIFEST).is_file()
+    """Whether it was fetched whole, or is shipped, damaged since or not. Raises BadValue."""
+    return (model_folder(model_info(name)) / MANIFEST).is_file()
 
 
 def read_manifest(name: str) -> Manifest | None:
-    """None: there is none. Raises ModelDamaged."""
-    path = models_folder() / name / MANIFEST
+    """None: there is none. Raises BadValue for a name that is no model, and ModelDamaged."""
+    info = model_info(name)
+    path = model_folder(info) / MANIFEST
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-        raise ModelDamaged(f"{path} cannot be read. Fetch the model again: {pull_command(name)}") from None
+        raise ModelDamaged(f"{path} cannot be read. {remedy(info)}") from None
     known = manifest.format == FORMAT and manifest.name == name and manifest.files
     if not known or not all(is_file_name(file.name) and file.size >= 0 for file in manifest.files):
-        raise ModelDamaged(f"{path} is not this model's. Fetch the model again: {pull_command(name)}")
+        raise ModelDamaged(f"{path} is not this model's. {remedy(info)}")
     return manifest
 
 
 def write_manifest(manifest: Manifest) -> None:
     """Says that the model is whole: all or nothing, and on the disk before it returns."""
-    write_file(models_folder() / manifest.name / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
+    write_file(model_folder(model_info(manifest.name)) / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
 
 
 def verify(name: str) -> Iterator[Verdict]:
@@ -167,8 +181,8 @@ def verify(name: str) -> Iterator[Verdict]:
         yield Verdict(MANIFEST, "cannot be read, or is not this model's")
         return
     if manifest is None:
-        raise ModelNotFound(f"{name} is not on this machine. Fetch it with: {pull_command(name)} ({info.size_text}).")
-    folder = models_folder() / name
+        raise _not_here(info)
+    folder = model_folder(info)
     for file in manifest.files:
         yield Verdict(file.name, _size_trouble(folder, file) or _content_trouble(folder, file))
 
@@ -183,9 +197,14 @@ def file_sha256(path: Path) -> str:
 
 
 def remove(name: str) -> None:
-    """Take a model off this machine, with what has come of one that was never whole. Raises as `installed`."""
-    model_info(name)
-    folder = models_folder() / name
+    """Take a model off this machine, with what has come of one that was never whole. Raises as `installed`.
+
+    One that is shipped stays: BadValue.
+    """
+    info = model_info(name)
+    if info.is_shipped:
+        raise BadValue(f"{name} comes with ResonantGen, which needs it: it stays.")
+    folder = model_folder(info)
     if not folder.is_dir():
         raise ModelNotFound(f"{name} is not on this machine.")
     with only_one(name):
@@ -229,6 +248,13 @@ def accept_licence(licence: Licence) -> None:
     with storage_errors(models_folder()):
         models_folder().mkdir(parents=True, exist_ok=True)
         write_file(models_folder() / LICENCES, msgspec.json.format(msgspec.json.encode(names)))
+
+
+def _not_here(info: ModelInfo) -> ModelNotFound:
+    if info.is_shipped:
+        return ModelNotFound(f"{info.name}, which comes with ResonantGen, is missing. {remedy(info)}")
+    facts = f"({info.size_text}, {info.licence.name})"
+    return ModelNotFound(f"{info.name} is not on this machine. Fetch it with: {pull_command(info.name)} {facts}.")
 
 
 def _content_trouble(folder: Path, file: FileRecord) -> str:

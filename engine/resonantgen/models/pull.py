@@ -11,7 +11,7 @@ from resonantgen.errors import DownloadFailed, ModelDamaged
 from resonantgen.models import folder as store
 from resonantgen.models.catalog import ModelInfo, bytes_text, model_info
 from resonantgen.models.download import PART, TAG, fetch, kept, part_path, part_size
-from resonantgen.models.folder import Installed, Manifest, models_folder
+from resonantgen.models.folder import Installed, Manifest
 from resonantgen.models.hub import Listing, list_files
 from resonantgen.models.web import Wire
 
@@ -47,17 +47,21 @@ def pull(
 
     One that is damaged gets the files of the commit that it came from; a newer one comes only after `models remove`.
 
+    One that is shipped is only read: it is right, or ModelDamaged.
+
     Raises BadValue for a name that is no model, and DownloadFailed. Ctrl-C may end it at any time: what has come is
     kept, and the next pull goes on from there.
     """
     info = model_info(name)
+    if info.is_shipped:
+        return _shipped(info, watch)
     with store.only_one(name):
         manifest = _readable_manifest(name)
         if manifest is not None:
             watch.checking()
             if not any(verdict.trouble for verdict in store.verify(name)):
                 return store.installed(name)
-        job = _Pull(info, models_folder() / name, wire or Wire(), watch)
+        job = _Pull(info, store.model_folder(info), wire or Wire(), watch)
         job.folder.mkdir(parents=True, exist_ok=True)
         try:
             listing = list_files(info, manifest.commit if manifest else "main", job.wire)
@@ -66,6 +70,15 @@ def pull(
         except DownloadFailed as error:
             raise DownloadFailed(f"{error} Go on with: {store.pull_command(name)}") from None
     return store.installed(name)
+
+
+def _shipped(info: ModelInfo, watch: Watch) -> Installed:
+    """A model that is not fetched, when its files are right."""
+    watch.checking()
+    for verdict in store.verify(info.name):
+        if verdict.trouble:
+            raise ModelDamaged(f"{verdict.file} of {info.name} {verdict.trouble}. {store.remedy(info)}")
+    return store.installed(info.name)
 
 
 def _bring(job: _Pull, listing: Listing, free_bytes: Callable[[Path], int]) -> None:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 import encodec_reference as reference
-from resonantgen.codecs.base import Codec, Codes
 from resonantgen.codecs import network
+from resonantgen.codecs.bandwidth import codebooks_at
+from resonantgen.codecs.base import Codec, Codes
 from resonantgen.codecs.encodec.config import ENCODEC_24KHZ, ENCODEC_48KHZ, MUSICGEN_32KHZ
 from resonantgen.codecs.encodec.model import Encodec
 from resonantgen.errors import AudioError, BadValue
@@ -163,8 +164,8 @@ def test_refusals() -> None:
 def test_its_numbers() -> None:
     assert [Encodec(config).codebooks for config in CONFIGS.values()] == [32, 4, 4]
     assert [(c.frame_samples, c.frame_rate) for c in map(codec, CONFIGS)] == [(320, 75.0), (640, 50.0), (320, 150.0)]
-    assert [ENCODEC_24KHZ.codebooks_at(kbps) for kbps in ENCODEC_24KHZ.bandwidths_kbps] == [2, 4, 8, 16, 32]
-    assert [ENCODEC_48KHZ.codebooks_at(kbps) for kbps in ENCODEC_48KHZ.bandwidths_kbps] == [2, 4, 8, 16]
-    assert MUSICGEN_32KHZ.codebooks_at(2.2) == 4
+    assert [codebooks_at(ENCODEC_24KHZ, kbps) for kbps in ENCODEC_24KHZ.bandwidths_kbps] == [2, 4, 8, 16, 32]
+    assert [codebooks_at(ENCODEC_48KHZ, kbps) for kbps in ENCODEC_48KHZ.bandwidths_kbps] == [2, 4, 8, 16]
+    assert codebooks_at(MUSICGEN_32KHZ, 2.2) == 4
     with pytest.raises(BadValue, match=r"choose one of 1\.5, 3, 6, 12, 24"):
-        ENCODEC_24KHZ.codebooks_at(5)
+        codebooks_at(ENCODEC_24KHZ, 5)

@@ -21,6 +21,7 @@ from encodec_checkpoints import (
     save_musicgen,
 )
 from encodec_reference import package, sound
+from resonantgen.codecs.bandwidth import codebooks_at
 from resonantgen.codecs.encodec.config import EncodecConfig
 from resonantgen.codecs.encodec.layouts import from_audiocraft, from_encodec, from_huggingface
 from resonantgen.codecs.encodec.weights import Weights, read_weights, to_weights
@@ -203,7 +204,7 @@ def test_the_settings_of_audiocraft() -> None:
     made["xp.cfg"] = made["xp.cfg"].replace("q_dropout: false", "q_dropout: true")
     weights = to_weights(from_audiocraft(made), config.name)
     assert weights.config == replace(config, bandwidths_kbps=(0.55, 1.1, 2.2))
-    assert [weights.config.codebooks_at(kbps) for kbps in weights.config.bandwidths_kbps] == [1, 2, 4]
+    assert [codebooks_at(weights.config, kbps) for kbps in weights.config.bandwidths_kbps] == [1, 2, 4]
 
 
 def test_every_number_of_codebooks_has_a_bandwidth() -> None:

@@ -18,9 +18,9 @@ def test_every_model_says_what_a_person_has_to_know(name: str) -> None:
     info = models.model_info(name)
     assert info.name == name and info.text and info.size_mb > 0
     assert info.licence.url.startswith("https://") and info.licence.means.endswith(".")
-    assert "config.json" in info.files
-    assert info.repository.startswith("facebook/")
-    assert info.sample_rate == {"encodec-24khz": 24_000, "encodec-48khz": 48_000}.get(name, 32_000)
+    assert info.is_shipped == (name == "resonant")
+    assert info.is_shipped or ("config.json" in info.files and info.repository.startswith("facebook/"))
+    assert info.sample_rate == {"resonant": 24_000, "encodec-24khz": 24_000, "encodec-48khz": 48_000}.get(name, 32_000)
     assert info.channels == (2 if "stereo" in name or "48" in name else 1)
 
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from resonantgen.codecs.bandwidth import codebooks_at
 from resonantgen.codecs.convolution import Padding
-from resonantgen.errors import BadValue, ModelUnusable
+from resonantgen.errors import ModelUnusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class EncodecConfig:
 
     @property
     def codebooks(self) -> int:
-        return self.codebooks_at(self.bandwidths_kbps[-1])
+        return codebooks_at(self, self.bandwidths_kbps[-1])
 
     @property
     def segment_samples(self) -> int | None:
@@ -67,13 +68,6 @@ class EncodecConfig:
     def segment_stride(self) -> int | None:
         """Samples from one segment's beginning to the next one's."""
         return None if self.segment_samples is None else max(1, int((1 - self.overlap) * self.segment_samples))
-
-    def codebooks_at(self, bandwidth_kbps: float) -> int:
-        """How many codebooks fit into a bandwidth, from 1. Raises BadValue where the model does not have it."""
-        if bandwidth_kbps not in self.bandwidths_kbps:
-            known = ", ".join(f"{kbps:g}" for kbps in self.bandwidths_kbps)
-            raise BadValue(f"{self.name} has no bandwidth of {bandwidth_kbps:g} kbit/s; choose one of {known}.")
-        return max(1, math.floor(bandwidth_kbps * 1000 / (self.bits * self.frame_rate)))
 
     def _is_possible(self) -> bool:
         """Whether values that come from a file can be those of a model."""
@@ -86,7 +80,7 @@ class EncodecConfig:
             and all(isinstance(flag, bool) for flag in flags)
             and self.cardinality == 1 << self.bits
             and bool(self.ratios and self.bandwidths_kbps)
-            and self.codebooks_at(self.bandwidths_kbps[-1]) > 0
+            and codebooks_at(self, self.bandwidths_kbps[-1]) > 0
             and 0 <= self.trim_right <= 1
             and 0 <= self.overlap < 0.5
             and (self.segment_samples is None or self.segment_samples >= self.frame_samples)

@@ -16,10 +16,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from torch import Tensor
 
+from resonantgen.codecs.tensor_checks import Tensors
 from resonantgen.errors import ModelDamaged, ModelUnusable
 
 Layout = Literal["encodec", "huggingface", "audiocraft"]
-Tensors = Mapping[str, Tensor]
 
 Width = Annotated[int, msgspec.Meta(ge=1, le=1 << 12)]
 Bandwidth = Annotated[float, msgspec.Meta(gt=0, le=1000)]

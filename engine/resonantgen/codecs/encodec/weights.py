@@ -8,7 +8,6 @@ Which layout a file has is read from what is in it. A checkpoint of MusicGen giv
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +22,6 @@ from resonantgen.codecs.encodec.config import EncodecConfig
 from resonantgen.codecs.encodec.layouts import (
     Layout,
     Published,
-    Tensors,
     from_audiocraft,
     from_encodec,
     from_huggingface,
@@ -33,6 +31,7 @@ from resonantgen.codecs.encodec.layouts import (
     is_state,
 )
 from resonantgen.codecs.encodec.model import Encodec
+from resonantgen.codecs.tensor_checks import Tensors, check_shapes, digest, numbers
 from resonantgen.codecs.tensor_files import AGAIN, read_tensors
 from resonantgen.errors import BadValue, ModelDamaged, ModelNotFound, ModelUnusable
 
@@ -100,15 +99,15 @@ def to_weights(published: Published, name: str, source: str = "it") -> Weights:
     """Published tensors as our model's state. Raises ModelDamaged, about `source`, unless they are exactly what the
     settings ask for: all there, nothing else, of the right shapes, and finite numbers."""
     config = _our_config(published, name, source)
-    tensors = {key: _numbers(tensor, key, source) for key, tensor in sorted(published.tensors.items())}
+    tensors = {key: numbers(tensor, key, source) for key, tensor in sorted(published.tensors.items())}
     folded = _folded(tensors, source)
     names = {own: _published_names(own, tensor) for own, tensor in _empty_model(config).state_dict().items()}
-    _check(folded, {name: shape for shapes in names.values() for name, shape in shapes.items()}, source)
+    check_shapes(folded, {name: shape for shapes in names.values() for name, shape in shapes.items()}, source)
     state = {
         own: torch.stack([folded[name] for name in shapes]) if own == _CODEBOOKS else folded[next(iter(shapes))]
         for own, shapes in names.items()
     }
-    return Weights(published.layout, config, state, _digest(tensors))
+    return Weights(published.layout, config, state, digest(tensors))
 
 
 def _our_config(published: Published, name: str, source: str) -> EncodecConfig:
@@ -163,16 +162,6 @@ def _config(folder: Path) -> Mapping[str, Any] | None:
 # -- tensors ----------------------------------------------------------------------------------------------------------
 
 
-def _numbers(tensor: Tensor, name: str, source: str) -> Tensor:
-    """As float32, all finite."""
-    if not tensor.is_floating_point():
-        raise ModelDamaged(f"{name} of {source} holds {tensor.dtype} where weights are floating-point numbers. {AGAIN}")
-    tensor = tensor.detach().to(torch.float32)
-    if not torch.isfinite(tensor).all():
-        raise ModelDamaged(f"{name} of {source} holds weights that are no numbers (NaN or infinity). {AGAIN}")
-    return tensor.contiguous()
-
-
 def _folded(tensors: Tensors, source: str) -> dict[str, Tensor]:
     """Weight norm (Salimans and Kingma, 2016) folded into the weights: g v / |v|, computed as torch computes it."""
     folded = dict(tensors)
@@ -183,22 +172,8 @@ def _folded(tensors: Tensors, source: str) -> dict[str, Tensor]:
         v, g = folded.pop(name), folded.pop(base + "_g", None)
         if g is None or base in folded or v.dim() < 2 or g.shape != (v.shape[0], *[1] * (v.dim() - 1)):
             raise ModelDamaged(f"The norm of {base} of {source} does not fit it. {AGAIN}")
-        folded[base] = _numbers(torch._weight_norm(v, g, 0), base, source)
+        folded[base] = numbers(torch._weight_norm(v, g, 0), base, source)
     return folded
-
-
-def _check(tensors: Tensors, shapes: Mapping[str, tuple[int, ...]], source: str) -> None:
-    missing = [name for name in shapes if name not in tensors]
-    if missing:
-        raise ModelDamaged(f"{source} lacks {_some(missing)}, which it has by its settings. {AGAIN}")
-    unknown = [name for name in tensors if name not in shapes]
-    if unknown:
-        raise ModelDamaged(f"{source} has {_some(unknown)}, which EnCodec does not have by its settings. {AGAIN}")
-    for name, shape in shapes.items():
-        if tuple(tensors[name].shape) != shape:
-            raise ModelDamaged(
-                f"{name} of {source} is {_by(tensors[name].shape)}, and {_by(shape)} by its settings. {AGAIN}"
-            )
 
 
 def _published_names(own: str, tensor: Tensor) -> dict[str, tuple[int, ...]]:
@@ -210,20 +185,3 @@ def _published_names(own: str, tensor: Tensor) -> dict[str, tuple[int, ...]]:
     if ".norm." not in name:
         name = re.sub(r"\.(weight|bias)$", r".conv.\1", name)
     return {name: tuple(tensor.shape)}
-
-
-def _digest(tensors: Tensors) -> str:
-    """Of names, shapes and numbers, before anything is computed from them: the same on every machine."""
-    digest = hashlib.sha256()
-    for name, tensor in tensors.items():
-        digest.update(f"{name} {_by(tensor.shape)}\n".encode())
-        digest.update(tensor.cpu().numpy().astype("<f4", copy=False).tobytes())
-    return digest.hexdigest()
-
-
-def _some(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return "x".join(str(size) for size in shape) or "a single number"

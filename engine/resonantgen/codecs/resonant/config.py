@@ -55,7 +55,7 @@ class ResonantConfig:
             raise ModelUnusable("Its settings are not those of a resonant codec.")
         made = cls(**values)
         if any(getattr(made, key) < 1 for key, kind in expected.items() if kind is int) or (
-            made.cardinality != 1 << made.bits or made.frame_samples % 2
+            made.cardinality != 1 << made.bits or made.frame_samples % 2 or made.channels != 1
         ):
             raise ModelUnusable("Its settings are not possible for a resonant codec.")
         return made
