@@ -14,6 +14,7 @@ from resonantgen.cli import (  # noqa: F401 - they add their commands to the gro
     machine,
     models,
     music,
+    train_codec,
     train_lm,
 )
 from resonantgen.cli.base import commands, main

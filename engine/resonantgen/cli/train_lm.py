@@ -92,7 +92,7 @@ def _train(run: LMRun, console: Console, tells: bool) -> None:
     from resonantgen.training.progress import TrainProgress
 
     loaded = load_codec(run.codec, run.settings.device)
-    with _encoding(console, tells) as on_file:
+    with reading(console, tells) as on_file:
         task, saver, facts = prepare(run, loaded, on_file)
     if tells:
         parameters = task.transformer.config.parameters / 1e6
@@ -124,8 +124,8 @@ def _as_path(folder: Path) -> str:
 
 
 @contextmanager
-def _encoding(console: Console, tells: bool) -> Iterator[Callable[[int, Path], None]]:
-    """How far the stems are encoded."""
+def reading(console: Console, tells: bool) -> Iterator[Callable[[int, Path], None]]:
+    """How far the stems are read."""
     from rich.progress import Progress, TextColumn
 
     columns = (TextColumn("  {task.description}", markup=False),)
