@@ -207,11 +207,11 @@ def _models() -> Check:
     """Those that are here, whole, and room for more."""
     root = models_folder()
     there, damaged = [], []
-    for name in catalog():
+    for name, info in catalog().items():
         try:
             if is_installed(name):
                 installed(name)
-                there.append(name)
+                there += [] if info.is_shipped else [name]
         except ModelDamaged as error:
             damaged.append(str(error))
     if damaged:

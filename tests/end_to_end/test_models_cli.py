@@ -137,7 +137,7 @@ def test_verify_says_of_each_file_how_it_is(run: Run) -> None:
     code, out, _ = run("verify", SMALL)
     assert code == 1
     assert f"  {SMALL}/{BIG}: does not match its checksum" in out and f"  {SMALL}/config.json: right" in out
-    assert out.splitlines()[-1] == f"{SMALL} is damaged. Put it right: resonantgen models pull {SMALL}"
+    assert out.splitlines()[-1] == f"{SMALL} is damaged. Fetch it again: resonantgen models pull {SMALL}"
     code, out, errors = run("verify", "--json")
     document = json.loads(out)
     assert (code, errors, document["ok"]) == (1, "", False)

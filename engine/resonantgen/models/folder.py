@@ -172,6 +172,19 @@ def write_manifest(manifest: Manifest) -> None:
     write_file(model_folder(model_info(manifest.name)) / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
 
 
+def record_shipped(name: str) -> Manifest:
+    """Write the manifest of a shipped model, of the files that lie in its folder. Raises BadValue, StorageError."""
+    info = model_info(name)
+    folder = model_folder(info)
+    with storage_errors(folder):
+        paths = sorted(path for path in folder.iterdir() if path.is_file() and path.name != MANIFEST)
+        files = [FileRecord(path.name, path.stat().st_size, file_sha256(path)) for path in paths]
+        facts = {"source": "resonantgen", "repository": "", "commit": ""}
+        manifest = Manifest(format=FORMAT, name=name, licence=info.licence, files=files, **facts)
+        write_manifest(manifest)
+    return manifest
+
+
 def verify(name: str) -> Iterator[Verdict]:
     """Read every file of an installed model again, one at a time. Raises BadValue and ModelNotFound."""
     info = model_info(name)
