@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from resonantgen.audio.beats import find_beat
+from resonantgen.audio.beats import beat_of
 from resonantgen.audio.chords import read_chords
-from resonantgen.audio.chroma import FRAMES_PER_SECOND, LOWEST, NoteLevels, note_levels
+from resonantgen.audio.chroma import BASS_KEYS, FRAMES_PER_SECOND, LOWEST, TREBLE_KEYS, NoteLevels, note_levels
 from resonantgen.audio.key import find_key
 from resonantgen.audio.onsets import band_levels, find_onsets, flux
 from resonantgen.audio.pcm import Pcm, parts
+from resonantgen.audio.rhythm import hear_events
 from resonantgen.errors import BadValue
 from resonantgen.instruments.loudness import block_powers, gated_loudness
 from resonantgen.music.analysis import Register
@@ -26,7 +27,6 @@ Array = NDArray[np.float64]
 ONSET_DB = 1.0
 SILENCE_LUFS = -70.0
 SPAN_SECONDS = 0.5  # of which chords are told where no beat is heard
-BASS_KEYS, TREBLE_KEYS = (LOWEST, 52), (48, 88)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +146,13 @@ def analyze(
     loudness = _loudness(whole, sample_rate)
     if loudness < SILENCE_LUFS:
         return Analysis(seconds, None, 0.0, meter or Meter(), 0.0, 0.0, None, 0.0, (), (), None, -math.inf)
-    onsets = find_onsets(flux(band_levels(whole, sample_rate)).mean(axis=1), ONSET_DB)
-    found = [
-        find_beat(whole, sample_rate, tempo, meter or Meter()) for tempo in ([tempo_bpm] if tempo_bpm else [120.0])
-    ]
-    beat = max((one for one in found if one), key=lambda one: one.clarity, default=None)
     notes = None if role is Role.DRUMS else note_levels(samples, sample_rate)
+    growth = flux(band_levels(whole, sample_rate))
+    onsets = find_onsets(growth.mean(axis=1), ONSET_DB)
+    heard = hear_events(onsets, growth, notes.changes() if notes else None, FRAMES_PER_SECOND)
+    beat = beat_of(heard, seconds, tempo_bpm, meter or Meter())
     edges = _edges(seconds, beat.tempo_bpm if beat else None, beat.downbeat_seconds if beat else 0.0)
-    key, clarity = find_key(notes.between(*TREBLE_KEYS).sum(axis=0)) if notes else (None, 0.0)
+    key, clarity = find_key(notes) if notes else (None, 0.0)
     chords = _chords(notes, edges, key) if notes else ()
     return Analysis(
         seconds,
@@ -161,7 +160,7 @@ def analyze(
         beat.clarity if beat else 0.0,
         meter or Meter(),
         beat.downbeat_seconds if beat else 0.0,
-        0.0,
+        beat.downbeat_clarity if beat else 0.0,
         key,
         clarity,
         chords,

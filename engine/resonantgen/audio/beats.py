@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from resonantgen.audio.onsets import ENVELOPE_RATE, Onsets, band_levels, find_onsets, flux
-from resonantgen.music.time import Meter
+from resonantgen.audio.onsets import Onsets, band_levels, find_onsets, flux
+from resonantgen.audio.rhythm import Events, hear_events, likely_bar, likely_tempo
+from resonantgen.music.time import TICKS_PER_QUARTER, Meter
 
 Array = NDArray[np.float64]
 
@@ -25,8 +26,6 @@ PRIOR_OCTAVES = 0.15  # standard deviation of the weight towards the expected te
 LEAST_ONSETS, LEAST_ONSETS_PER_BAR = 6, 1.0
 # For a beat: the largest resultant of a pulse's phases. Of n random onsets, chance makes it the second over sqrt(n).
 LEAST_CLARITY, CHANCE, MOST_CLARITY = 0.35, 3.4, 0.9
-LOW_BANDS = 4  # in which a kick or a bass is heard
-SNARE_BANDS = slice(8, 17)  # 0.7 to 2.6 kHz, where a snare is, and neither a kick nor a hat
 LAP_SECONDS = 0.5  # of a loop that is heard again on each side of it
 EARLY_SECONDS = 0.02
 NEAR_BEAT = 0.12  # of a beat: an onset so near to it is on it
@@ -39,6 +38,7 @@ class Beat:
     tempo_bpm: float  # quarter notes a minute, on the level of the expected tempo: half and double are the same grid
     downbeat_seconds: float  # a bar starts here: the first that is not before the piece's start
     clarity: float  # 0 to 1: how well onsets gather on one phase of the pulse
+    downbeat_clarity: float  # 0 to 1: how likely the bar begins here, and not on another beat
     error_ms: float  # root mean square distance of the onsets that are on beats from them
 
 
@@ -92,18 +92,34 @@ def loop_onsets(loop: Array, sample_rate: int) -> Onsets:
 def find_beat(samples: Array, sample_rate: int, tempo_bpm: float, meter: Meter) -> Beat | None:
     """The beat grid of [frames, channels] that is expected near a tempo; None if no beat can be heard."""
     growth = flux(band_levels(samples, sample_rate))
-    onsets = find_onsets(growth.mean(axis=1), ONSET_DB)
-    bars = len(samples) / sample_rate * tempo_bpm / 60 / (meter.bar_ticks / 480)
-    if len(onsets.seconds) < max(LEAST_ONSETS, LEAST_ONSETS_PER_BAR * bars):
+    heard = hear_events(find_onsets(growth.mean(axis=1), ONSET_DB), growth)
+    return beat_of(heard, len(samples) / sample_rate, tempo_bpm, meter)
+
+
+def beat_of(heard: Events, seconds: float, tempo_bpm: float | None, meter: Meter) -> Beat | None:
+    """The beat grid of what begins in a piece, near a tempo if one is expected; None if no beat can be heard."""
+    onsets = heard.onsets
+    if len(onsets.seconds) < LEAST_ONSETS:
         return None
-    tempo, clarity = find_tempo(onsets, tempo_bpm, meter)
+    if tempo_bpm is None:
+        tempo = likely_tempo(heard)
+        quarters, harmonics = pulses(meter)
+        frequencies = tempo / 60 / quarters * np.array(harmonics)
+        clarity = float(np.abs(resultants(onsets, frequencies)).max())
+    else:
+        tempo, clarity = find_tempo(onsets, tempo_bpm, meter)
+    bars = seconds * tempo / 60 / (meter.bar_ticks / TICKS_PER_QUARTER)
     chance = CHANCE / math.sqrt(len(onsets.seconds))
-    if clarity < min(max(chance, LEAST_CLARITY), MOST_CLARITY):
+    if len(onsets.seconds) < LEAST_ONSETS_PER_BAR * bars or clarity < min(max(chance, LEAST_CLARITY), MOST_CLARITY):
         return None
     pulse = pulses(meter)[0] * 60 / tempo
-    pulse, phase, error = _fit_line(onsets, pulse, _pulse_phase(onsets, growth, pulse))
-    tempo = pulses(meter)[0] * 60 / pulse
-    return Beat(tempo, _downbeat(growth, pulse, phase, meter), clarity, 1000 * error)
+    per_bar = round(meter.bar_ticks / TICKS_PER_QUARTER / pulses(meter)[0])
+    start, ahead = likely_bar(heard, pulse, per_bar)
+    pulse, phase, error = _fit_line(onsets, pulse, start)
+    start = phase + round((start - phase) / pulse) * pulse
+    bar = per_bar * pulse
+    downbeat = start - math.floor((start + 0.1 * pulse) / bar) * bar
+    return Beat(pulses(meter)[0] * 60 / pulse, downbeat, clarity, ahead, 1000 * error)
 
 
 def grid_error(onsets: Onsets, pulse: float, phase: float) -> float:
@@ -129,24 +145,6 @@ def _away(onsets: Onsets, pulse: float, phase: float) -> Array:
     return np.asarray((places - np.round(places)) * pulse)
 
 
-def _pulse_phase(onsets: Onsets, growth: Array, pulse: float) -> float:
-    """Where pulses lie, in seconds, 0 to `pulse`: where growth is strongest, that of low bands before all."""
-    weight = _accents(onsets, growth)
-    phases = np.arange(0, 1, 1 / 96) * pulse
-    away = (onsets.seconds[None] - phases[:, None]) / pulse
-    away = np.abs(away - np.round(away))
-    score = (weight * np.maximum(1 - away / NEAR_BEAT, 0.0)).sum(axis=1)
-    return float(phases[int(np.argmax(score))])
-
-
-def _accents(onsets: Onsets, growth: Array) -> Array:
-    """How much each onset marks a beat, [n]: its growth where kicks and where snares are."""
-    at = np.clip(np.round(onsets.seconds * ENVELOPE_RATE).astype(int), 0, len(growth) - 1)
-    around = np.stack([growth[np.clip(at + k, 0, len(growth) - 1)] for k in (-1, 0, 1, 2)]).max(axis=0)
-    low = around[:, :LOW_BANDS].mean(axis=1)
-    return np.asarray(low + around[:, SNARE_BANDS].mean(axis=1))
-
-
 def _fit_line(onsets: Onsets, pulse: float, phase: float) -> tuple[float, float, float]:
     """Pulse, phase and error, in seconds, of the line through the onsets on beats; outliers count less each time."""
     for _ in range(6):
@@ -163,29 +161,3 @@ def _fit_line(onsets: Onsets, pulse: float, phase: float) -> tuple[float, float,
             break
         pulse, phase = float(slope), float(start)
     return pulse, phase, grid_error(onsets, pulse, phase)
-
-
-def _downbeat(growth: Array, pulse: float, phase: float, meter: Meter) -> float:
-    """The first start of a bar, in seconds, at or after the piece's start (or a tenth of a pulse before it).
-
-    Of the bar's pulses it is the one with most low growth (a kick, a bass), and in 4/4 with most of a snare's on the
-    backbeats that would follow from it. Right for half of our own drums, and right or half a bar off for four fifths:
-    a four-on-the-floor bar tells no more.
-    """
-    per_bar = round(meter.bar_ticks / 480 / pulses(meter)[0])
-    count = int((len(growth) / ENVELOPE_RATE - phase) / pulse)
-    at = np.round((phase + np.arange(count) * pulse) * ENVELOPE_RATE).astype(int)
-    around = np.stack([growth[np.clip(at + k, 0, len(growth) - 1)] for k in range(-4, 5)]).max(axis=0)
-    score = _by_place(around[:, :LOW_BANDS].mean(axis=1), per_bar)
-    if meter.groups == (1, 1, 1, 1):
-        snare = _by_place(around[:, SNARE_BANDS].mean(axis=1), per_bar)
-        score += np.roll(snare, -1) + np.roll(snare, -3)
-    first = phase + int(np.argmax(score)) * pulse
-    bar = per_bar * pulse
-    return first - math.floor((first + 0.1 * pulse) / bar) * bar
-
-
-def _by_place(values: Array, per_bar: int) -> Array:
-    """The mean of what each pulse has, by its place in the bar, [per_bar]."""
-    whole = values[: len(values) // per_bar * per_bar].reshape(-1, per_bar)
-    return np.asarray(whole.mean(axis=0)) if len(whole) else np.zeros(per_bar)

@@ -25,6 +25,7 @@ LOWEST, HIGHEST = 28, 95  # the keys that are looked for
 TOP = 118  # the highest key whose frequency is in the spectrum, for harmonics
 HARMONICS, DECAY = 16, 0.75
 ITERATIONS = 40
+BASS_KEYS, TREBLE_KEYS = (28, 52), (48, 88)
 FRAMES_AT_A_TIME = 512
 
 
@@ -34,6 +35,19 @@ class NoteLevels:
 
     strengths: Array  # [frames, HIGHEST - LOWEST + 1], amplitudes as the spectrum has them, never negative
     tuning: float  # by how many semitones the piece is above 440 Hz, -0.5 to 0.5
+
+    def changes(self) -> Array:
+        """How much the harmony changes at each frame, [frames], 0 to 2: the cosine distance of what sounds in the quarter
+        of a second before from what does in the quarter after, bass apart."""
+        around = np.concatenate([self.between(LOWEST, 49), self.between(50, HIGHEST)], axis=1)
+        reach = round(0.27 * FRAMES_PER_SECOND)
+        sums = np.cumsum(np.pad(around, ((reach + 1, reach), (0, 0))), axis=0)
+        count = len(around)
+        before = sums[reach : reach + count] - sums[:count]
+        after = sums[2 * reach : 2 * reach + count] - sums[reach : reach + count]
+        lengths = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
+        silent = np.linalg.norm(before, axis=1) + np.linalg.norm(after, axis=1) < 1e-6
+        return np.where(silent, 0.0, 1 - (before * after).sum(axis=1) / np.maximum(lengths, 1e-9))
 
     def between(self, low: int, high: int) -> Array:
         """The strengths of the keys from low to high (both of them), as pitch classes, [frames, 12]."""

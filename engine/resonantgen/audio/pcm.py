@@ -16,7 +16,7 @@ PART_FRAMES = 1 << 18
 
 
 class Pcm(Protocol):
-    """An array [frames, channels], or what is sliced as one and read only then: a file of an hour need not be loaded."""
+    """An array [frames, channels], or what is sliced as one and read only then: an hour need not be loaded."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
