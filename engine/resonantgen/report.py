@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from resonantgen import __version__
+from resonantgen.generators.registry import short_name
 from resonantgen.instruments.catalog import catalog
 from resonantgen.music.analysis import density
 from resonantgen.music.notes import Role
@@ -192,8 +193,21 @@ class Reporter:
         row.append(f"take {take.number}   " if before else "")
         row.append(change or take_text(take))
         if before and before.is_sound and before.generator != take.generator:
-            row.append(f"   was {before.generator}", style="dim")
+            row.append(f"   was {short_name(before.generator)}", style="dim")
         self.console.print(row, soft_wrap=True)
+
+    def imported(self, result: Result, session: Session, new: bool) -> None:
+        """What became of a recording."""
+        settings = session.settings
+        assert settings is not None
+        self.plain(f"\n  {session.path}   {settings_text(settings)}")
+        for role, take in result.changed.items():
+            if take is not None:
+                self.track(role, "locked" if role in session.locked else f"take {take.number}", take.summary)
+        if new:
+            self.plain('\nNext:  resonantgen generate "your words" --tracks drums,bass', "dim")
+        else:
+            self.plain("  undo with: resonantgen undo", "dim")
 
     def lock(self, session: Session, track: str) -> None:
         role = Role(track.strip().lower())

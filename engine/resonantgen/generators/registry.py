@@ -1,12 +1,13 @@
 """Generators by role and name. Each is imported when it is first asked for.
 
-Those of notes come with ResonantGen, one for each role. Those of sound play any role; each is a model of the catalogue
-and plays where that is installed.
+Those of notes come with ResonantGen, one for each role. Those of sound are models: those of the catalogue play any role
+where they are installed, and a folder that `resonantgen train lm` made plays the role that it was trained for.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 
 from resonantgen.errors import BadValue, quoted
 from resonantgen.generators.audio import AudioGenerator
@@ -22,7 +23,8 @@ _GENERATORS = {
     (Role.HARMONY, PATTERN): ("resonantgen.generators.harmony", "HarmonyGenerator"),
     (Role.MELODY, PATTERN): ("resonantgen.generators.melody", "MelodyGenerator"),
 }
-NEURAL_PACKAGES = ("torch", "scipy", "python_stretch", "transformers")  # that generators of sound import
+TRACK_PACKAGES = ("torch", "scipy", "python_stretch")  # that a model which was trained here imports
+NEURAL_PACKAGES = (*TRACK_PACKAGES, "transformers")  # that MusicGen imports
 
 
 def generator_names(role: Role) -> list[str]:
@@ -37,9 +39,31 @@ def audio_generator_names() -> list[str]:
     return [name for name, info in catalog().items() if info.kind == "musicgen"]
 
 
+def generator_name(text: str) -> str:
+    """A generator as people type it, as it is known: a name in lower case, or the place of a trained model's folder.
+
+    A place has a separator in it: "./my-drums", "~/models/my-drums".
+    """
+    text = text.strip()
+    return str(Path(text).expanduser().resolve()) if _is_place(text) else text.lower()
+
+
+def short_name(name: str) -> str:
+    """A generator's name without the place where it is, for labels."""
+    return Path(name).name if _is_place(name) else name
+
+
 def check_generator(role: Role, name: str) -> None:
-    """Raises BadValue for an unknown name."""
-    if (role, name) not in _GENERATORS and name not in audio_generator_names():
+    """Raises BadValue for an unknown name, or a trained model of another role; ModelNotFound, ModelDamaged."""
+    if _is_place(name):
+        from resonantgen.generators.resonant.folder import peek
+
+        found = peek(Path(name))
+        if found.role is not role:
+            raise BadValue(
+                f"{found.name} plays {found.role.value}, and not {role.value}: --generator {found.role.value}=…"
+            )
+    elif (role, name) not in _GENERATORS and name not in audio_generator_names():
         known = ", ".join(generator_names(role))
         raise BadValue(f"{quoted(name)} is no generator for {role.value}. Generators: {known}.")
 
@@ -56,6 +80,11 @@ def require_audio_generator(name: str) -> None:
 
     Quick: nothing is loaded.
     """
+    if _is_place(name):
+        from resonantgen.generators.resonant.folder import peek
+
+        require_packages(TRACK_PACKAGES, "neural", f"{peek(Path(name)).name} cannot play")
+        return
     from resonantgen.models.folder import installed
 
     installed(name)
@@ -64,10 +93,13 @@ def require_audio_generator(name: str) -> None:
 
 def get_audio_generator(name: str) -> AudioGenerator:
     """A generator of sound. Whichever is asked for again, its model is still in memory."""
-    from resonantgen.generators.musicgen.generator import MusicGenGenerator  # imported here: it brings torch
+    if _is_place(name):
+        from resonantgen.generators.resonant.generator import TrackGenerator  # imported here: it brings scipy
 
-    generator: AudioGenerator = MusicGenGenerator(name)
-    return generator
+        return TrackGenerator(name)
+    from resonantgen.generators.musicgen.generator import MusicGenGenerator  # imported here: it brings scipy
+
+    return MusicGenGenerator(name)
 
 
 def summarise(score: Score, request: Request, name: str = PATTERN) -> str:
@@ -75,6 +107,10 @@ def summarise(score: Score, request: Request, name: str = PATTERN) -> str:
     module, _ = _find(request.role, name)
     text: str = import_module(module).summary(score, request)
     return text
+
+
+def _is_place(name: str) -> bool:
+    return "/" in name or "\\" in name
 
 
 def _find(role: Role, name: str) -> tuple[str, str]:

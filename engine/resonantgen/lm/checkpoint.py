@@ -104,12 +104,6 @@ def load_all(path: Path, device: torch.device | str = "cpu", dtype: torch.dtype 
     return Checkpoint(_assemble(card.config, own, device, dtype), card, beside)
 
 
-def read_card(path: Path) -> ModelCard:
-    """What a file says of itself. Quick: no weight is read, and none checked. Raises as `load`."""
-    with _opened(path) as file:
-        return _card(path, file.metadata())
-
-
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     if not path.is_file():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from resonantgen.generators.registry import short_name
 from resonantgen.generators.style import load_style
 from resonantgen.instruments.catalog import catalog
 from resonantgen.music.notes import Role
@@ -35,7 +36,7 @@ def draw_portrait(session: SessionView, path: Path) -> None:
     ]
     facts = [load_style(settings.style).title, f"{float(settings.tempo_bpm):g} bpm", str(settings.meter)]
     chords = []
-    if Role.HARMONY in playing and not playing[Role.HARMONY].is_sound:
+    if Role.HARMONY in playing and (playing[Role.HARMONY].is_imported or not playing[Role.HARMONY].is_sound):
         chords = [(span.chord.symbol(settings.key), span.start_ticks) for span in session.chords.spans]
     picture = draw_session(
         lanes,
@@ -53,5 +54,5 @@ def _who_plays(take: Take) -> tuple[str, ...]:
     """The instrument that plays its notes; of sound its generator, whose name is too long for one line."""
     if not take.is_sound:
         return (catalog(take.role)[take.sound.preset].title,)
-    family, _, model = take.generator.partition("-")
+    family, _, model = short_name(take.generator).partition("-")
     return (family, model, "notes as heard")

@@ -18,12 +18,14 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 
 from resonantgen.errors import BadValue, Cancelled, ProjectError
+from resonantgen.generators.registry import generator_name
 from resonantgen.music.notes import Role
 from resonantgen.music.theory import Key
 from resonantgen.music.time import Meter, parse_tempo
 from resonantgen.prompt.intent import Intent
 from resonantgen.session import history
 from resonantgen.session.folder import has_database
+from resonantgen.session.importing import NOTHING_SAID, ImportOptions, OnPlan, Prepared, no_plan, prepare_import
 from resonantgen.session.jobs import (
     NEW_SEEDS,
     Job,
@@ -163,6 +165,31 @@ class Session(SessionView):
         """
         return self._perform(self.order_adjustment(attribute, value, track), on_progress)
 
+    def import_audio(
+        self,
+        path: str | Path,
+        track: str,
+        *,
+        lock: bool = False,
+        options: ImportOptions = NOTHING_SAID,
+        on_plan: OnPlan = no_plan,
+    ) -> Result:
+        """Make a track of somebody's own recording: a sound file, whose bytes the project keeps as they are.
+
+        What is heard in it is given to `on_plan` before the track is made; `options` correct it. With `lock`, the track
+        is locked at once. A project without other tracks takes the recording's tempo, meter, key and length.
+        Raises AudioError, BadValue, TrackLocked, StorageError, ModelUnusable.
+        """
+        self._require_writer()
+        try:
+            prepared = self.prepare_import(path, track, options, on_plan)
+            locks = frozenset({prepared.take.role} if lock else ())
+            return self.fulfil(replace(prepared.order, locks=locks), [prepared.take])
+        except BaseException:
+            with suppress(ProjectError):
+                self._store.remove_leftovers()
+            raise
+
     def set_tempo(self, tempo: str | float | Fraction) -> None:
         """Play at another tempo: notes are rendered again, sound is stretched. Every take stays as it was recorded, so
         locks do not matter.
@@ -240,6 +267,24 @@ class Session(SessionView):
         standing = self._standing(0)
         return self._order("adjust", adjustment(standing, attribute, value, role), standing)
 
+    def prepare_import(
+        self, path: str | Path, track: str, options: ImportOptions = NOTHING_SAID, on_plan: OnPlan = no_plan
+    ) -> Prepared:
+        """All of `import_audio` but its last step, `fulfil`: a reader beside the session's writer can do it, too.
+
+        What it puts into the project's folder is removed by the next writer if nobody records it. Raises as that does.
+        """
+        role = parse_role(track)
+        number = self._store.last_number(role) + 1
+        prepared = prepare_import(Path(path), role, options, self.standing, number, self._store, self._studio, on_plan)
+        self._store.add_audio(prepared.wav)
+        return prepared
+
+    @property
+    def standing(self) -> Standing:
+        """Where the session stands, for those who find out what a command would make."""
+        return self._standing(0)
+
     def still_holds(self, order: Order) -> bool:
         """Whether `fulfil` would take this order: nothing that it rests on has changed since it was given.
 
@@ -273,6 +318,11 @@ class Session(SessionView):
             project = replace(self._project, seed=order.standing.seed)
             settings = outcome(order, self._project.settings)
             if changed:
+                project = replace(project, locked=project.locked | order.locks)
+                if order.command == "import" and job.staying and project.settings is not None:
+                    # As with `set_tempo`: what the project follows the recording in is no step of history.
+                    followed = replace(project.settings, tempo_bpm=settings.tempo_bpm, key=settings.key)
+                    project = replace(project, settings=followed)
                 step = history.record(project, order.command, changed, settings, job.intent)
                 self._commit(step.project, step.revision, takes)
             elif settings != project.settings:
@@ -377,7 +427,7 @@ def _project_path(path: str | Path) -> Path:
 
 
 def _parse_generators(asked: Mapping[str, str] | None) -> dict[Role, str]:
-    return checked_generators({parse_role(track): name.strip().lower() for track, name in (asked or {}).items()})
+    return checked_generators({parse_role(track): generator_name(name) for track, name in (asked or {}).items()})
 
 
 def _understand(prompt: str) -> Intent:

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from resonantgen.errors import BadValue, TrackLocked, quoted
 from resonantgen.generators.plan import make_plan
-from resonantgen.generators.registry import check_generator
+from resonantgen.generators.registry import check_generator, generator_name
 from resonantgen.generators.style import load_style
 from resonantgen.instruments.catalog import preset_for_word
 from resonantgen.music.notes import Role
@@ -114,7 +114,8 @@ def parse_generators(asked: Iterable[str]) -> dict[str, str]:
     """ "drums=musicgen-small", as people type it, as a track's name and a generator's. Raises BadValue."""
     generators: dict[str, str] = {}
     for text in asked:
-        track, equals, name = (piece.strip().lower() for piece in text.partition("="))
+        track, equals, name = (piece.strip() for piece in text.partition("="))
+        track, name = track.lower(), generator_name(name)
         if not (track and equals and name):
             raise BadValue(f"{quoted(text)} names no track and its generator. Such as: drums=musicgen-small")
         if generators.setdefault(track, name) != name:

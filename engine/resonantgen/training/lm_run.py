@@ -11,8 +11,10 @@ import torch
 
 from resonantgen.codecs.loading import LoadedCodec
 from resonantgen.errors import BadValue
-from resonantgen.generators.resonant.model import About, new_track_model, track_config, write_track_model
+from resonantgen.generators.resonant.folder import About
+from resonantgen.generators.resonant.model import new_track_model, track_config, write_track_model
 from resonantgen.lm.config import LMConfig
+from resonantgen.models.catalog import catalog
 from resonantgen.music.notes import Role
 from resonantgen.training.curve import save_curve
 from resonantgen.training.distributed import joined, wait
@@ -108,7 +110,7 @@ def prepare(
     codec = loaded.codec
     about = {
         "role": run.role,
-        "codec": run.codec,
+        "codec": codec_place(run.codec),
         "codec_sha256": loaded.weights_sha256,
         "sample_rate": codec.sample_rate,
         "frame_samples": codec.frame_samples,
@@ -123,6 +125,11 @@ def prepare(
         **asdict(settings),
     }
     return task, Saver(run, task, about, describe(clips)), facts
+
+
+def codec_place(codec: str) -> str:
+    """A codec's name, or the place of its weights from anywhere."""
+    return codec if codec in catalog() else str(Path(codec).resolve())
 
 
 def describe(clips: Sequence[Clip]) -> str:

@@ -8,10 +8,10 @@ Copet et al., "Simple and Controllable Music Generation", 2023. Nothing here is 
     chroma.py       sound -> the pitch classes that the melody model follows
     conditioner.py  words and a melody -> what the transformer is conditioned on
     model.py        the whole: load, condition, stream
-    streaming.py    tokens as they come -> sound as it comes
 
     words.py        a track's request -> the model's prompt
-    fitting.py      what the model played -> a loop of exactly the plan's bars
     player.py       an installed checkpoint, for the generator
     generator.py    the AudioGenerator
+
+Tokens become sound, and sound becomes a loop of the plan's bars, in `generators.sound`.
 """

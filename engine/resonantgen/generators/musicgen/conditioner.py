@@ -20,6 +20,7 @@ from resonantgen.errors import BadValue
 from resonantgen.generators.musicgen.chroma import ChromaSettings, chroma
 from resonantgen.generators.musicgen.layout import CHROMA_PROJECTION, TEXT_PROJECTION, Settings
 from resonantgen.generators.musicgen.text import TextEncoder
+from resonantgen.generators.sound.streaming import Guided
 from resonantgen.lm.conditioning import NULL, Conditioning
 
 
@@ -37,15 +38,6 @@ class Melody:
         first = round(start_seconds * self.sample_rate)
         places = np.arange(first, first + round(seconds * self.sample_rate)) % len(self.samples)
         return Melody(self.samples[places], self.sample_rate)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Guided:
-    """What is asked for, and what guidance leads away from."""
-
-    conditioning: Conditioning
-    null: Conditioning
-    asked: bool  # False: for nothing; the two are the same, and there is nothing to be guided by
 
 
 class Conditioner:

@@ -1,43 +1,26 @@
-"""MusicGen on a track: words and a plan go in, a loop of exactly the plan's bars comes out.
-
-The model is told what to play (`words`), plays more than is needed, and what it plays is fitted onto the plan's bars
-(`fitting`). Where its tempo is too far off, it plays again with another seed. An ear (`audio.hearing`) writes down what
-was played, for the other tracks.
-"""
+"""MusicGen on a track: words and a plan go in, a loop of exactly the plan's bars comes out (see `sound.performing`)."""
 
 from __future__ import annotations
 
-import hashlib
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resonantgen.audio.hearing import hear
-from resonantgen.errors import BadValue, ModelError
-from resonantgen.generators.audio import AudioRequest, Fit, Performance
-from resonantgen.generators.base import Plan
-from resonantgen.generators.musicgen.fitting import LARGEST_STRETCH, Fitted, fit, seconds_needed
+from resonantgen.generators.audio import AudioRequest, Performance
 from resonantgen.generators.musicgen.words import prompt_for
+from resonantgen.generators.sound import performing
+from resonantgen.generators.sound.performing import LOADED
 from resonantgen.instruments.base import Samples
 from resonantgen.music.notes import Role
-from resonantgen.music.time import TICKS_PER_QUARTER, TempoMap, bars_text
 
 Array = NDArray[np.float64]
 
-MOST_ATTEMPTS = 4
 
-
-class Player(Protocol):
+class Player(performing.Player, Protocol):
     """A model that plays what words ask for."""
 
-    name: str
-    weights_sha256: str
-    sample_rate: int
-    longest_seconds: float  # that it can play at a stretch
     follows_melody: bool
 
     def play(self, words: str, seconds: float, seed: int, melody: Samples | None, melody_rate: int) -> Iterator[Array]:
@@ -58,25 +41,6 @@ def load_player(name: str) -> Player:
     return load(name)
 
 
-@dataclass(slots=True)
-class _Loaded:
-    """The model that is in memory: one at a time, whoever asks, for a second may not fit beside it."""
-
-    lock: threading.Lock
-    load: Load | None = None
-    player: Player | None = None
-
-    def get(self, name: str, load: Load) -> Player:
-        with self.lock:
-            if self.player is None or self.player.name != name or self.load is not load:
-                self.player = None  # the old one goes before the new one comes
-                self.player, self.load = load(name), load
-            return self.player
-
-
-_LOADED = _Loaded(threading.Lock())
-
-
 class MusicGenGenerator:
     """Plays any role with a MusicGen model, which is loaded when it is first needed."""
 
@@ -86,95 +50,17 @@ class MusicGenGenerator:
 
     def perform(self, request: AudioRequest, on_bar: Callable[[int], None]) -> Performance:
         """See `AudioGenerator`. Raises ModelError, and BadValue for bars that last longer than the model can play."""
-        player = _LOADED.get(self.name, self._load)
-        plan = request.request.plan
-        seconds = playing_seconds(plan, player)
+        player = LOADED.get(self.name, self._load)
         prompt = prompt_for(request)
         melody = mixed_context(request) if player.follows_melody else None
-        best: tuple[Fitted, int] | None = None
-        attempts = 0
-        while attempts < MOST_ATTEMPTS and (best is None or _worth_another(best[0], request)):
-            seed = attempt_seed(request.request.seed, attempts)
-            attempts += 1
-            bars = _BarCounter(plan, player.sample_rate, on_bar)
-            piece = _collect(player.play(prompt, seconds, seed, melody, request.sample_rate), bars)
-            fitted = fit(piece, player.sample_rate, plan, request.sample_rate, request.loudness_lufs)
-            if best is None or fitted.rank < best[0].rank:
-                best = fitted, seed
-        assert best is not None
-        fitted, seed = best
-        told = Fit(
-            model=player.name,
-            weights_sha256=player.weights_sha256,
-            prompt=prompt,
-            seed=seed,
-            attempts=attempts,
-            heard_tempo_bpm=fitted.heard_tempo_bpm,
-            stretch=fitted.stretch,
-            beat_error_ms=fitted.beat_error_ms,
-            aligned=fitted.aligned,
-        )
-        tempo = TempoMap(plan.tempo_bpm, plan.meter, request.sample_rate)
-        score = hear(fitted.samples, tempo, plan.bars, request.request.role, plan.chords)
-        return Performance(fitted.samples, score, told)
 
+        def play(seconds: float, seed: int) -> Iterator[Array]:
+            return player.play(prompt, seconds, seed, melody, request.sample_rate)
 
-def attempt_seed(seed: int, attempt: int) -> int:
-    """The model's seed for an attempt, counted from 0: 31 bits that depend on the request's seed alone."""
-    digest = hashlib.blake2b(f"musicgen {seed} {attempt}".encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "little") >> 1
-
-
-def playing_seconds(plan: Plan, player: Player) -> float:
-    """How long the model is to play: enough to choose from, or all that it can, if the bars are surely in it.
-
-    Raises BadValue if they are not.
-    """
-    bar = plan.meter.bar_ticks / TICKS_PER_QUARTER * 60 / float(plan.tempo_bpm)
-    least = (plan.bars / (1 - LARGEST_STRETCH) + 0.5) * bar
-    if least > player.longest_seconds:
-        most = int((player.longest_seconds / bar - 0.5) * (1 - LARGEST_STRETCH))
-        possible = f"Use at most {bars_text(most)}, or a faster tempo" if most > 0 else "Use a faster tempo"
-        raise BadValue(
-            f"{player.name} plays at most {player.longest_seconds:.0f} seconds, and {bars_text(plan.bars)} at "
-            f"{float(plan.tempo_bpm):g} bpm need {least:.0f}. {possible}."
-        )
-    return min(seconds_needed(plan), player.longest_seconds)
+        return performing.perform(player, request, on_bar, prompt, play)
 
 
 def mixed_context(request: AudioRequest) -> Samples | None:
     """The tracks that sound with it, [frames, 2], without drums, which have no melody; None if there are no others."""
     tracks = [request.context[role] for role in Role if role in request.context and role is not Role.DRUMS]
     return np.asarray(sum(tracks[1:], start=tracks[0])) if tracks else None
-
-
-def _worth_another(fitted: Fitted, request: AudioRequest) -> bool:
-    """Whether another seed may do better: no beat is near enough. A pad needs none, and is kept; drums have one."""
-    return not fitted.aligned and (fitted.heard_tempo_bpm is not None or request.request.role is Role.DRUMS)
-
-
-@dataclass(slots=True)
-class _BarCounter:
-    """Tells how many bars have been made in one attempt."""
-
-    plan: Plan
-    sample_rate: int
-    on_bar: Callable[[int], None]
-
-    def count(self, frames: int) -> None:
-        quarters = frames / self.sample_rate * float(self.plan.tempo_bpm) / 60
-        made = int(quarters * TICKS_PER_QUARTER / self.plan.meter.bar_ticks)
-        self.on_bar(min(made, self.plan.bars))
-
-
-def _collect(blocks: Iterator[Array], bars: _BarCounter) -> Array:
-    """All of a piece, [frames, channels]. Raises what `on_bar` raises, at the next block, and ModelError."""
-    made: list[Array] = []
-    frames = 0
-    for block in blocks:
-        made.append(block)
-        frames += len(block)
-        bars.count(frames)
-    if not frames:
-        raise ModelError("The model made no sound. Try another seed or another model.")
-    return np.concatenate(made).astype(np.float64)

@@ -14,7 +14,7 @@ from resonantgen.codecs.encodec.model import Encodec
 from resonantgen.codecs.encodec.weights import to_weights
 from resonantgen.device import Placement, place
 from resonantgen.errors import BadValue
-from resonantgen.generators.musicgen.conditioner import Conditioner, Guided, Melody
+from resonantgen.generators.musicgen.conditioner import Conditioner, Melody
 from resonantgen.generators.musicgen.files import Tensors
 from resonantgen.generators.musicgen.layout import (
     AUDIO_ENCODER,
@@ -25,8 +25,8 @@ from resonantgen.generators.musicgen.layout import (
     read_settings,
     transformer_parts,
 )
-from resonantgen.generators.musicgen.streaming import SoundRequest, Window, play
 from resonantgen.generators.musicgen.text import PREFIX, TextEncoder, t5_shapes
+from resonantgen.generators.sound.streaming import Guided, SoundRequest, Window, play
 from resonantgen.instruments.base import Samples
 from resonantgen.lm.config import LMConfig
 from resonantgen.lm.device import prepare, step_for

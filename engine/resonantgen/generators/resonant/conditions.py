@@ -38,6 +38,13 @@ class Facts:
     key: Key | None = None
     text: str = ""
 
+    def __str__(self) -> str:
+        """For people: "drums, 128 bpm: dark techno"."""
+        role = self.role.value if self.role else None
+        tempo = None if self.tempo_bpm is None else f"{self.tempo_bpm:g} bpm"
+        told = ", ".join(fact for fact in (role, tempo, None if self.key is None else str(self.key)) if fact)
+        return ": ".join(part for part in (told, self.text) if part)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:

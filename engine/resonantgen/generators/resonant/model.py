@@ -16,29 +16,13 @@ import torch
 
 from resonantgen.errors import ModelDamaged
 from resonantgen.generators.resonant.conditions import SIZES, Conditions
-from resonantgen.lm.checkpoint import ModelCard, load_all, read_card, save
+from resonantgen.generators.resonant.folder import KIND, MODEL_NAME, About
+from resonantgen.lm.checkpoint import ModelCard, load_all, save
 from resonantgen.lm.config import LMConfig
 from resonantgen.lm.transformer import Transformer
-from resonantgen.music.notes import Role
 from resonantgen.session.files import storage_errors, write_file
 
-MODEL_NAME = "model.safetensors"
 CARD_NAME = "README.md"
-KIND = "track"
-
-
-class About(msgspec.Struct, frozen=True, kw_only=True):
-    """What a player has to know of a model beside its transformer."""
-
-    role: Role
-    codec: str  # its name, or the place of its weights
-    codec_sha256: str
-    sample_rate: int  # of the codec
-    frame_samples: int
-    codebooks: int  # of the codec's, so many are played
-    piece_frames: int  # how long the pieces were that it learned from
-    steps: int
-    kind: str = KIND
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,11 +33,6 @@ class TrackModel:
     conditions: Conditions
     about: About
     card: ModelCard
-
-
-def is_track_model(folder: Path) -> bool:
-    """Whether a folder looks like one. Quick."""
-    return (folder / MODEL_NAME).is_file()
 
 
 def write_track_model(
@@ -78,11 +57,6 @@ def write_track_model(
     with storage_errors(folder):
         write_file(folder / CARD_NAME, _page(card, about).encode())
     return card
-
-
-def read_about(folder: Path) -> About:
-    """What a model says of itself. Quick: no weight is read. Raises ModelNotFound, ModelDamaged."""
-    return _about(folder, read_card(folder / MODEL_NAME))
 
 
 def read_track_model(folder: Path) -> TrackModel:

@@ -15,9 +15,9 @@ from transformers import AutoTokenizer
 
 import tiny_musicgen
 from resonantgen.generators.musicgen.chroma import ChromaSettings, chroma
-from resonantgen.generators.musicgen.conditioner import Guided, Melody
+from resonantgen.generators.musicgen.conditioner import Melody
 from resonantgen.generators.musicgen.model import MusicGen
-from resonantgen.generators.musicgen.streaming import Decoder, SoundRequest
+from resonantgen.generators.sound.streaming import Decoder, Guided, SoundRequest
 from resonantgen.instruments.base import Samples
 from resonantgen.lm.cache import State
 from resonantgen.lm.delay import delayed, occupied

@@ -9,7 +9,7 @@ from resonantgen.audio.beats import grid_error, loop_onsets, pulses
 from resonantgen.audio.loop import seam_jump
 from resonantgen.audio.resample import resample
 from resonantgen.errors import ModelError
-from resonantgen.generators.musicgen.fitting import LARGEST_STRETCH, fit, seconds_needed
+from resonantgen.generators.sound.fitting import LARGEST_STRETCH, fit, seconds_needed
 from resonantgen.music.time import Meter, TempoMap
 from rhythm import plan_of
 

@@ -16,7 +16,8 @@ from resonantgen.audio.stretch import stretch_loop
 from resonantgen.errors import BadValue, Cancelled, ModelError
 from resonantgen.generators.audio import AudioRequest
 from resonantgen.generators.base import Request
-from resonantgen.generators.musicgen.generator import MOST_ATTEMPTS, MusicGenGenerator, attempt_seed
+from resonantgen.generators.musicgen.generator import MusicGenGenerator
+from resonantgen.generators.sound.performing import MOST_ATTEMPTS, attempt_seed
 from resonantgen.instruments.loudness import integrated_loudness
 from resonantgen.instruments.measure import true_peak_db
 from resonantgen.music.notes import DrumPiece, Role

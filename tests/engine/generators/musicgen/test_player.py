@@ -11,7 +11,7 @@ from resonantgen.generators.base import Request
 from resonantgen.generators.musicgen.generator import MusicGenGenerator
 from resonantgen.generators.musicgen.model import MusicGen
 from resonantgen.generators.musicgen.player import MusicGenPlayer
-from resonantgen.generators.musicgen.streaming import Window
+from resonantgen.generators.sound.streaming import Window
 from resonantgen.music.notes import Role
 from resonantgen.music.time import TempoMap
 from rhythm import plan_of

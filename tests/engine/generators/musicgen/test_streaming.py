@@ -11,7 +11,7 @@ import torch
 from resonantgen.errors import BadValue
 from resonantgen.generators.musicgen.conditioner import Melody
 from resonantgen.generators.musicgen.model import MusicGen
-from resonantgen.generators.musicgen.streaming import Decoder, SoundRequest, Window
+from resonantgen.generators.sound.streaming import Decoder, SoundRequest, Window
 from resonantgen.instruments.base import Samples
 from resonantgen.lm.decoding import write_all, write_column
 from resonantgen.lm.sampling import GREEDY, Sampling

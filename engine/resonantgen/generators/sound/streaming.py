@@ -4,8 +4,10 @@ A frame is complete when its last codebook is written, max(delays) columns after
 not quite four frames. So with four codebooks sound begins to leave after 7 steps of the transformer, 0.14 seconds of
 music, however long the piece will be, and each step brings a frame more.
 
-The models learned from pieces of 30 seconds. A longer piece is written in windows, as audiocraft writes it: each begins
-with the last 12 seconds of the one before, which are read at once, and 18 are added. The codec hears one stream.
+A model learned from pieces of some length, MusicGen of 30 seconds. A longer piece is written in windows, as audiocraft
+writes it: each begins with the end of the one before, for MusicGen 12 seconds, which is read at once, and the rest is
+added.
+The codec hears one stream.
 
 Closing the iterator ends the work, within one chunk.
 """
@@ -22,8 +24,8 @@ from torch import Tensor
 
 from resonantgen.codecs.base import Codec, Codes
 from resonantgen.errors import BadValue
-from resonantgen.generators.musicgen.conditioner import Guided
 from resonantgen.instruments.base import Samples
+from resonantgen.lm.conditioning import Conditioning
 from resonantgen.lm.decoding import Batch, LMRequest, WriteColumn, columns_of
 from resonantgen.lm.sampling import Sampling
 from resonantgen.lm.transformer import Transformer
@@ -60,11 +62,20 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Guided:
+    """What is asked for, and what guidance leads away from."""
+
+    conditioning: Conditioning
+    null: Conditioning
+    asked: bool  # False: for nothing; the two are the same, and there is nothing to be guided by
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class SoundRequest:
     """What is to be played. The same request gives the same samples on the same machine."""
 
-    guided: Guided  # of `MusicGen.condition`
-    frames: int  # of the codec, 50 a second
+    guided: Guided  # what it is conditioned on
+    frames: int  # of the codec
     seed: int = 0
     sampling: Sampling = field(default_factory=Sampling)
     guidance: float = GUIDANCE
