@@ -39,8 +39,7 @@ def prepare(run: CodecRun, on_file: OnFile = lambda done, path: None) -> tuple[C
     codec, begun_with = _first(run)
     sounds = read_sounds(run.stems, codec.sample_rate, MOST_HELD_OUT, on_file)
     task = CodecTask(codec, sounds.learned, sounds.held_out, run.losses, resumes=run.start is not None)
-    facts = {"begun_with": begun_with, "set_of_stems": sounds.sha256[:12], **asdict(run.losses)}
-    return task, facts | {"roles": dict(run.losses.roles)}
+    return task, {"begun_with": begun_with, "set_of_stems": sounds.sha256[:12], **asdict(run.losses)}
 
 
 def _first(run: CodecRun) -> tuple[Resonant, str]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -40,7 +39,7 @@ class CodecSettings:
     commitment: float = 0.25
     again: float = 0.0  # encoding what was decoded gives the same vectors
     adversarial: float = 0.0
-    roles: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # how often each is drawn; 1
+    shares: tuple[tuple[str, float], ...] = ()  # of roles: how often each is drawn, over 1
 
 
 class CodecTask:
@@ -61,7 +60,7 @@ class CodecTask:
         self._held_out = held_out
         self._roles = [role for role in sorted(sounds) if sounds[role]]
         self._sounds = [sounds[role] for role in self._roles]
-        weights = torch.tensor([settings.roles.get(role, 1.0) for role in self._roles])
+        weights = torch.tensor([dict(settings.shares).get(role, 1.0) for role in self._roles])
         self._role_weights = weights / weights.sum()
         self._lengths = [torch.tensor([float(len(s)) for s in group]) for group in self._sounds]
         self._quantizer = LearningQuantizer(codec.quantizer)
