@@ -10,10 +10,11 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from resonantgen.errors import DeviceError, PromptError
+from resonantgen.errors import Cancelled, DeviceError, PromptError
 from resonantgen.generators.style import load_style
 from resonantgen.music.notes import Role
 from resonantgen.music.theory import Key
@@ -29,10 +30,12 @@ from resonantgen_bridge.desk import Desk
 from resonantgen_bridge.exporting import export
 from resonantgen_bridge.generation import GenerationQueue, Request
 from resonantgen_bridge.hub import Hub
+from resonantgen_bridge.importing import import_apart
 from resonantgen_bridge.playback import Playback
 from resonantgen_bridge.printing import Wanted, print_apart
 from resonantgen_bridge.protocol import VERSION
 
+IMPORT_ATTEMPTS = 3
 TEMPO_DECIMALS = 3  # hosts send 32-bit floats: 97.3 arrives as 97.30000305175781
 
 Outcome = dict[str, Value]
@@ -131,7 +134,7 @@ class Commands:
             order = self._session.order_regeneration(intent, track=track, generators={track: generator})
             settings, playing = self._session.music()
             take = playing.get(role)
-            if take is None or order.job.parts[role].generator != take.recipe.part.generator:
+            if take is None or take.is_imported or order.job.parts[role].generator != take.recipe.part.generator:
                 return order
             nothing = Job(intent, settings, {}, {}, playing)  # it is so already: a surface repeats what it shows
             return replace(order, job=nothing, numbers={})
@@ -151,6 +154,22 @@ class Commands:
 
     async def bars(self, on_progress: Listener, bars: int) -> Outcome:
         return await self._edit(Call("bars", {"bars": bars}), Intent("", bars=bars), on_progress)
+
+    async def import_audio(self, on_progress: Listener, file: str, track: str, lock: bool, **said: Value) -> Outcome:
+        """It is listened to and fitted elsewhere, beside what is made meanwhile, and then waits in line to be taken.
+
+        Where the session has changed by then, once more from the start.
+        """
+        for attempt in range(IMPORT_ATTEMPTS):
+            made = await import_apart(self._session.path, Path(file), track, lock, said)
+            act = partial(self._session.fulfil, made.order, [made.take])
+            request = Request(Call("import_audio", {"file": file, "track": track, "lock": lock, **said}), act=act)
+            try:
+                return {**outcome(await self._queue.submit(request, on_progress)), "report": made.report}
+            except Cancelled:
+                if attempt + 1 == IMPORT_ATTEMPTS:
+                    raise
+        raise AssertionError
 
     def tempo(self, tempo: float) -> Outcome:
         settings = self._session.settings

@@ -29,7 +29,7 @@ def music_properties(session: Session) -> dict[str, Value]:
             f"track/{role.value}/take": take.id if take else "",
             f"track/{role.value}/summary": take.summary if take else "",
             f"track/{role.value}/generator": take.generator if take else "",
-            f"track/{role.value}/fit": str(take.fit) if take and take.fit else "",
+            f"track/{role.value}/fit": str(take.fit or take.imported or "") if take else "",
             **_attributes(f"track/{role.value}/", take.recipe.part.attributes if take else Attributes()),
         }
     return values

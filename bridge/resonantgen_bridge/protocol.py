@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from resonantgen.music.time import MAX_BARS
 from resonantgen.prompt.intent import ATTRIBUTES
+from resonantgen.session.source import FITS
 from resonantgen_bridge import fields
 from resonantgen_bridge.schema import Command, Event, Field, Kind, Property
 
@@ -117,6 +118,25 @@ COMMANDS: tuple[Command, ...] = (
         fields.OUTCOME,
         osc=("bars",),
         http="PUT /bars",
+        generates=True,
+    ),
+    Command(
+        "import_audio",
+        "Make a track of a recording, a sound file on the engine's machine, whose bytes the project keeps.",
+        (
+            Field("file", Kind.TEXT, "which; a path, from the folder that the engine was started in"),
+            fields.track(),
+            fields.on("freeze the track at once", "lock", default=False),
+            fields.tempo(None),
+            Field("meter", Kind.TEXT, "its own; 4/4, or as the project has it", None),
+            Field("offset", Kind.FLOAT, "where in it the first bar begins; heard", None, low=0, high=86_400, unit="s"),
+            fields.bars(None),
+            Field("key", Kind.TEXT, "its own, instead of what is heard", None),
+            Field("chords", Kind.TEXT, 'its own, one a bar: "Am F C G"; "Am | F G" where bars share', None),
+            Field("fit", Kind.TEXT, "of another tempo than the project's", "refuse", choices=FITS),
+        ),
+        (*fields.OUTCOME, Field("report", Kind.TEXT, "what was heard and what became of it, in lines")),
+        http="POST /import",
         generates=True,
     ),
     Command(

@@ -10,12 +10,14 @@ interrupted with Ctrl-C. With `--json` a command prints one JSON document to std
 from resonantgen.cli import (  # noqa: F401 - they add their commands to the group
     codec,
     daw,
+    importing,
     live,
     machine,
     models,
     music,
     train_codec,
     train_lm,
+    train_stems,
 )
 from resonantgen.cli.base import commands, main
 

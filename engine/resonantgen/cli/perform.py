@@ -70,7 +70,7 @@ def perform_served(place: Place, command: str, arguments: Mapping[str, Any], as_
     given = {name: value for name, value in arguments.items() if value is not None}
     with place.client() as client:
         with meters.shown():
-            outcome = _call(client, command, given, meters, report.plain)
+            outcome = call_engine(client, command, given, meters, report.plain)
         if as_json:
             print_json(client.call("session")["session"])
         elif place.project is None:
@@ -131,7 +131,7 @@ def print_opened(session: Session, as_json: bool) -> None:
         reporter(as_json).session(session)
 
 
-def _call(
+def call_engine(
     client: Client,
     command: str,
     arguments: Mapping[str, Any],

@@ -7,6 +7,7 @@ Into an earlier export they are then moved one by one, each replacing its predec
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from fractions import Fraction
@@ -17,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 import resonantgen
 from resonantgen.errors import StorageError
 from resonantgen.music.midi import MidiTrack, encode_midi
+from resonantgen.music.notes import Role
 from resonantgen.music.theory import Key, Progression
 from resonantgen.music.time import TICKS_PER_QUARTER, Meter
 from resonantgen.prompt import intent_to_dict
 from resonantgen.session.files import remove_staged, staged_folder, storage_errors, sync_folder, write_file
+from resonantgen.session.source import Source
 from resonantgen.session.values import Settings, Take
 
 if TYPE_CHECKING:
@@ -43,6 +46,11 @@ def export(session: SessionView, folder: Path) -> Path:
         for name, data in _files(session):
             write_file(staging / name, data)
             written.append(name)
+        for take in session.playing.values():
+            source = take.recipe.source
+            if source is not None:
+                written.append(original_name(take.role, source))
+                shutil.copyfile(session.imported_file(source), staging / written[-1])
         _move(staging, folder, written, replaced)
     return folder
 
@@ -150,6 +158,7 @@ def _describe_track(take: Take, settings: Settings, locked: bool) -> dict[str, A
         "style": take.recipe.part.style,
         "instrument": None if take.is_sound else take.sound.preset,
         "fit": None if take.fit is None else asdict(take.fit),
+        **_describe_import(take),
         "summary": take.summary,
         "notes": len(take.score),
         "frames": settings.frames,
@@ -159,6 +168,20 @@ def _describe_track(take: Take, settings: Settings, locked: bool) -> dict[str, A
         "wav": f"{name}.wav",
         "mid": f"{name}.mid",
     }
+
+
+def _describe_import(take: Take) -> dict[str, Any]:
+    """Of a recording: the file that it was cut from, which is exported as it came, and what was heard in it."""
+    source, imported = take.recipe.source, take.imported
+    if source is None or imported is None:
+        return {}
+    described = {**asdict(source), "tempo_bpm": _number(source.tempo_bpm), **asdict(imported)}
+    return {"imported": described, "original": original_name(take.role, source)}
+
+
+def original_name(role: Role, source: Source) -> str:
+    """What the imported file of a track is called among the exported ones."""
+    return f"{role.value}-original{source.suffix}"
 
 
 def _number(value: Fraction) -> int | float:
@@ -181,7 +204,9 @@ def _earlier_files(folder: Path) -> list[str]:
     try:
         index = json.loads((folder / INDEX).read_bytes())
         index["resonantgen_version"]  # a session.json of something else has none
-        ours = [Path(track[kind]).name for track in index["tracks"] for kind in ("wav", "mid")]
+        ours = [
+            Path(track[kind]).name for track in index["tracks"] for kind in ("wav", "mid", "original") if kind in track
+        ]
     except (OSError, ValueError, TypeError, KeyError):
         raise StorageError(
             f"{folder} holds files that are no export of ResonantGen. Choose a new or an empty folder."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import glob
+import hashlib
 import itertools
 import os
 import shutil
@@ -17,10 +18,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from resonantgen.errors import ProjectDamaged, StorageError
+from resonantgen.errors import AudioError, ProjectDamaged, StorageError
 
 TEMPORARY_SUFFIX = ".part"
 ABANDONED_SECONDS = 60
+COPIED_BYTES = 1 << 20  # at a time
 _COUNTER = itertools.count()
 
 _REASONS = {
@@ -76,6 +78,39 @@ def write_file(path: Path, data: bytes) -> None:
             temporary.unlink()
         raise
     sync_folder(path.parent)
+
+
+def copy_file(path: Path, folder: Path, suffix: str) -> str:
+    """Copy a file of any length into a folder under the hash of its bytes, whole or not at all, and give the hash.
+
+    Raises AudioError if it cannot be read, OSError.
+    """
+    digest = hashlib.sha256()
+    temporary = folder / f".import.{os.getpid()}-{next(_COUNTER)}{TEMPORARY_SUFFIX}"
+    try:
+        with temporary.open("xb") as file:
+            for part in _parts_of(path):
+                digest.update(part)
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(folder / f"{digest.hexdigest()}{suffix}")
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_folder(folder)
+    return digest.hexdigest()
+
+
+def _parts_of(path: Path) -> Iterator[bytes]:
+    """Its bytes. Raises AudioError: what is wrong is not our folder."""
+    try:
+        with path.open("rb") as file:
+            while part := file.read(COPIED_BYTES):
+                yield part
+    except OSError as error:
+        raise AudioError(f"{path} cannot be read: {os.strerror(error.errno or 0)}.") from None
 
 
 @contextmanager

@@ -29,12 +29,13 @@ from resonantgen.session.values import Project
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 APPLICATION_ID = 0x52474E31  # "RGN1": marks the database file as ours
-DATABASE, AUDIO, LOCK, PID = "project.db", "audio", "project.lock", "writer.pid"
+DATABASE, AUDIO, IMPORTS, LOCK, PID = "project.db", "audio", "imports", "project.lock", "writer.pid"
 STAGED_INSIDE = ".project.new-"
 
 _SETUP_TABLE = "CREATE TABLE setup (only INTEGER PRIMARY KEY CHECK (only = 1), body TEXT NOT NULL) STRICT"  # from 2 on
+_IMPORT_TABLE = "CREATE TABLE import (file TEXT PRIMARY KEY) STRICT"  # from 4 on: the files that takes were cut from
 _SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
@@ -45,6 +46,7 @@ CREATE TABLE take (
 ) STRICT;
 CREATE TABLE revision (number INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
 {_SETUP_TABLE};
+{_IMPORT_TABLE};
 """
 
 
@@ -74,22 +76,25 @@ def upgrade(database: sqlite3.Connection) -> None:
     if before < 2:
         database.execute(_SETUP_TABLE)
         database.execute("INSERT INTO setup VALUES (1, ?)", (codec.encode(Setup()),))
-    if before < 3:
+    if before < 4:
+        database.execute(_IMPORT_TABLE)
         for take_id, body in database.execute("SELECT id, body FROM take").fetchall():
             database.execute("UPDATE take SET body = ? WHERE id = ?", (upgraded_take(body), take_id))
     database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def upgraded_take(body: str) -> str:
-    """A take as this version stores it, from version 1 or 2, which knew notes only; one of this version as it is.
+    """A take as this version stores it, from 1 or 2, which knew notes only, or 3, which knew no imported ones.
 
-    What is no take is left for whoever reads it to find damaged.
+    One of this version stays as it is. What is no take is left for whoever reads it to find damaged.
     """
     try:
         take = msgspec.json.decode(body)
         take["recipe"]["part"].setdefault("generator", PATTERN)
         take["recipe"]["part"].setdefault("words", "")
+        take["recipe"].setdefault("source", None)
         take.setdefault("fit", None)
+        take.setdefault("imported", None)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return body
     return msgspec.json.encode(take).decode()  # fields stay in their order

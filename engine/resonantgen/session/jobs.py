@@ -73,6 +73,7 @@ class Order:
     job: Job
     standing: Standing
     numbers: Mapping[Role, int]  # those that the new takes get
+    locks: frozenset[Role] = frozenset()  # tracks that are locked with it
 
 
 def still_holds(order: Order, standing: Standing, numbers: Mapping[Role, int]) -> bool:

@@ -11,12 +11,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from resonantgen.generators.audio import Performance
 from resonantgen.instruments.base import Samples
 from resonantgen.music.notes import Note, Role, Score
 from resonantgen.session.jobs import Job, Standing
 from resonantgen.session.rendition import HeardSamples, ReadAudio, made_wav, read_nothing, render_wav, wav_of
+from resonantgen.session.source import Source
 from resonantgen.session.studio import Studio, audio_request_for, request_for
 from resonantgen.session.values import Progress, Recipe, Take
 
@@ -172,11 +174,23 @@ class _Production:
         )
 
 
-def remake(recipe: Recipe, context: Mapping[Role, Take], studio: Studio, read_audio: ReadAudio) -> tuple[Score, bytes]:
+def remake(
+    recipe: Recipe,
+    context: Mapping[Role, Take],
+    studio: Studio,
+    read_audio: ReadAudio,
+    find_import: Callable[[Source], Path],
+) -> tuple[Score, bytes]:
     """A take again from its recipe: its notes and its WAV file. `context` holds the takes that the recipe names.
 
-    Raises ModelError where the model that performed it is not there.
+    `find_import` says where the file is from which an imported take was cut. Raises ModelError where the model that
+    performed it is not there, and what `find_import` raises.
     """
+    if recipe.source is not None:
+        from resonantgen.session.importing import sound_of
+
+        score, wav, _ = sound_of(recipe, find_import(recipe.source))
+        return score, wav
     scores = _scores(context)
     if not recipe.part.is_sound:
         score = compose(recipe, scores, studio)

@@ -2,6 +2,7 @@
 
     night.rg/project.db           SQLite (WAL): takes, revisions, and where the session stands
     night.rg/audio/<sha256>.wav   stems, named by the hash of the file's bytes, never changed once written
+    night.rg/imports/<sha256>.*   recordings that were imported, the files as they came, named alike
     night.rg/project.lock         held by the one process that writes; writer.pid says which
 
 Audio is on the disk before the database refers to it, and each command is one transaction, so a process that is killed
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -24,10 +26,11 @@ from typing import TYPE_CHECKING, TypeVar
 from resonantgen.errors import ProjectDamaged, StorageError
 from resonantgen.music.notes import Role
 from resonantgen.session import codec
-from resonantgen.session.files import TEMPORARY_SUFFIX, remove_abandoned, storage_errors, write_file
+from resonantgen.session.files import TEMPORARY_SUFFIX, copy_file, remove_abandoned, storage_errors, write_file
 from resonantgen.session.folder import (
     AUDIO,
     DATABASE,
+    IMPORTS,
     LOCK,
     PID,
     SCHEMA_VERSION,
@@ -42,6 +45,7 @@ from resonantgen.session.folder import (
     upgraded_take,
 )
 from resonantgen.session.setup import Setup
+from resonantgen.session.source import Source
 from resonantgen.session.values import Project, Revision, Take
 
 if TYPE_CHECKING:
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_HASHED = re.compile(r"[0-9a-f]{64}(\.[a-z0-9]{1,8})?")  # the name of a file that is kept by its hash
 _HAS_WORDS = "json_extract(body, '$.intent.text') <> ''"  # of a revision
 
 
@@ -112,6 +117,7 @@ class Store:
         with suppress(OSError):
             for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", PID):
                 (self.path / name).unlink(missing_ok=True)
+            shutil.rmtree(self.path / IMPORTS, ignore_errors=True)
             shutil.rmtree(self.path / AUDIO)
         if self._lock is not None:  # only now, so that nobody has begun to write what is removed
             self._lock.release()
@@ -150,7 +156,7 @@ class Store:
         row = self._one("SELECT body FROM take WHERE id = ?", take_id)
         if row is None:
             raise ProjectDamaged(f"{self.path} has lost its take {take_id}. Restore the folder from a backup.")
-        return self._decode(row if version >= 3 else upgraded_take(row), Take)
+        return self._decode(row if version >= SCHEMA_VERSION else upgraded_take(row), Take)
 
     def take_ids(self, role: Role) -> list[str]:
         """Every take that a track ever had, oldest first."""
@@ -183,6 +189,8 @@ class Store:
             for take in takes:
                 row = (take.id, take.role.value, take.number, take.audio_sha256, codec.encode(take))
                 self._database.execute("INSERT INTO take VALUES (?, ?, ?, ?, ?)", row)
+                if take.recipe.source is not None:
+                    self._database.execute("INSERT OR IGNORE INTO import VALUES (?)", (take.recipe.source.file_name,))
             if revision is not None:
                 self._database.execute("DELETE FROM revision WHERE number >= ?", (revision.number,))
                 body = codec.encode(revision)
@@ -272,21 +280,65 @@ class Store:
             with suppress(OSError):
                 self.audio_path(sha256).unlink()
 
-    def remove_leftovers(self) -> None:
-        """Remove what a failed or killed command wrote: temporary files, and audio that no take refers to.
+    # -- imported files -----------------------------------------------------------------------------------------------
 
-        Audio is only removed if there is no more of it than one command writes and the database is sound: otherwise
+    def import_path(self, file_name: str) -> Path:
+        return self.path / IMPORTS / file_name
+
+    def add_import(self, path: Path, suffix: str) -> str:
+        """Keep a file of any length as it is, durably, and give the hash of its bytes. Any thread may call this.
+
+        Raises AudioError if it cannot be read, StorageError.
+        """
+        with self._storage_errors():
+            (self.path / IMPORTS).mkdir(exist_ok=True)
+            return copy_file(path, self.path / IMPORTS, suffix)
+
+    def imported_file(self, source: Source) -> Path:
+        """Where the recording of a take is. Raises ProjectDamaged if it is gone or is not what was imported."""
+        path = self.import_path(source.file_name)
+        try:
+            with path.open("rb") as file:
+                whole = hashlib.file_digest(file, "sha256").hexdigest() == source.sha256
+        except FileNotFoundError:
+            raise ProjectDamaged(
+                f"The imported {source.name} is missing ({path}). Its track plays on; restore it from a backup."
+            ) from None
+        except OSError as error:
+            raise StorageError(f"{path} cannot be read: {os.strerror(error.errno or 0)}.") from None
+        if not whole:
+            raise ProjectDamaged(
+                f"The imported {source.name} was changed or corrupted ({path}). Its track plays on; restore it from a "
+                "backup."
+            )
+        return path
+
+    def remove_import(self, file_name: str) -> None:
+        """Remove a file that no take was cut from; leave it if one was."""
+        if file_name not in self._all("SELECT file FROM import"):
+            with suppress(OSError):
+                self.import_path(file_name).unlink()
+
+    # -- what is left over --------------------------------------------------------------------------------------------
+
+    def remove_leftovers(self) -> None:
+        """Remove what a failed or killed command wrote: temporary files, and audio and imports that no take refers to.
+
+        They are only removed if there is no more of them than one command writes and the database is sound: otherwise
         the takes that refer to it may be what was lost.
         """
         remove_abandoned(self.path.parent, staged_name(self.path))
         remove_abandoned(self.path, STAGED_INSIDE)
         referred = {f"{sha256}.wav" for sha256 in self._all("SELECT DISTINCT audio_sha256 FROM take")}
+        referred |= set(self._all("SELECT file FROM import"))
         with self._storage_errors():
             files = list((self.path / AUDIO).iterdir())
+            if (self.path / IMPORTS).is_dir():
+                files += (self.path / IMPORTS).iterdir()
             leftovers = [file for file in files if file.name.endswith(TEMPORARY_SUFFIX)]
-            audio = [file for file in files if file.suffix == ".wav" and len(file.stem) == 64]
+            audio = [file for file in files if _HASHED.fullmatch(file.name)]
         unreferred = [file for file in audio if file.name not in referred]
-        if 0 < len(unreferred) <= len(Role) and self._is_sound():
+        if 0 < len(unreferred) <= len(Role) + 1 and self._is_sound():
             leftovers += unreferred
         for file in leftovers:
             with suppress(OSError):

@@ -28,10 +28,14 @@ class Studio:
         """The chords that new tracks play to.
 
         Those that the harmony plays, if it stays and can be heard; otherwise those that a staying bass was written to;
-        otherwise chords that suit a staying melody; otherwise a progression of the style's own.
+        otherwise chords that suit a staying melody; otherwise a progression of the style's own. Of a recording, those
+        that were heard in it, or said of it.
         """
         bound: Progression | None = None
-        if Role.HARMONY in staying and staying[Role.HARMONY].score.notes:
+        recorded = [role for role in (Role.HARMONY, Role.BASS, Role.MELODY) if role in staying]
+        if recorded and staying[recorded[0]].is_imported:
+            bound = staying[recorded[0]].recipe.chords
+        elif Role.HARMONY in staying and staying[Role.HARMONY].score.notes:
             bound = read_chords(staying[Role.HARMONY].score, settings.meter, settings.key)
         elif Role.BASS in staying:
             bound = staying[Role.BASS].recipe.chords

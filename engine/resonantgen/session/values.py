@@ -2,7 +2,8 @@
 
 A take is a pure function of its recipe and of the takes in the recipe's context. Most are notes, from which their sound
 can be rendered at any tempo. A take with a `fit` is sound: what is stored is the original, and its notes are what was
-heard in it. Nothing here touches the disk; `store.py` keeps these values and `session.py` changes them.
+heard in it. So is an imported one, whose original is a file that the project keeps as it came. Nothing here touches the
+disk; `store.py` keeps these values and `session.py` changes them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from resonantgen.music.notes import Role, Score
 from resonantgen.music.theory import Key, Progression
 from resonantgen.music.time import Meter, TempoMap
 from resonantgen.prompt.intent import Attributes, Feel, Intent
+from resonantgen.session.source import Imported, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Recipe:
     part: Part
     chords: Progression  # the chords that the track plays to
     context: Mapping[Role, str] = field(default_factory=lambda: MappingProxyType({}))  # ids of the takes that it heard
+    source: Source | None = None  # the recording that it is cut from; None: its generator makes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,8 @@ class Take:
     audio_sha256: str  # of the WAV file's bytes
     notes_sha256: str
     summary: str  # one line for people
-    fit: Fit | None = None  # of sound: how it was brought onto the grid; None: its sound is rendered from its notes
+    fit: Fit | None = None  # of sound that a generator made: how it was brought onto the grid
+    imported: Imported | None = None  # of a recording: what was heard in it, and what was done to it
 
     @property
     def role(self) -> Role:
@@ -110,7 +114,12 @@ class Take:
     @property
     def is_sound(self) -> bool:
         """Whether its stored sound is the original, which no notes can give again."""
-        return self.fit is not None
+        return self.fit is not None or self.is_imported
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether it is somebody's own recording, whose file the project keeps."""
+        return self.recipe.source is not None
 
 
 @dataclass(frozen=True, slots=True)

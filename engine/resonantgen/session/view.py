@@ -16,6 +16,7 @@ from resonantgen.prompt.intent import Intent
 from resonantgen.session.produce import remake
 from resonantgen.session.rendition import read_samples, rendition_wav
 from resonantgen.session.setup import Setup
+from resonantgen.session.source import Source
 from resonantgen.session.store import Store
 from resonantgen.session.studio import Studio
 from resonantgen.session.values import Settings, Take
@@ -88,11 +89,11 @@ class SessionView:
     def chords(self) -> Progression:
         """What the harmony plays; without one, what others were written to. Empty where there is neither.
 
-        Sound does not count: no generator of sound is told any chords.
+        What a generator made as sound does not count, for it was told no chords; a recording's were heard or said.
         """
         playing = self.playing
         for role in (Role.HARMONY, Role.BASS, Role.MELODY):
-            if role in playing and not playing[role].is_sound:
+            if role in playing and (playing[role].is_imported or not playing[role].is_sound):
                 return playing[role].recipe.chords
         return Progression(())
 
@@ -128,6 +129,10 @@ class SessionView:
         """`rendition` as a WAV file; as it was recorded, the very bytes that are stored."""
         return rendition_wav(take, tempo, self._studio, self.wav)
 
+    def imported_file(self, source: Source) -> Path:
+        """The file that a take was cut from, as it came. Raises ProjectDamaged, StorageError."""
+        return self._store.imported_file(source)
+
     def recordings(self, takes: Iterable[Take]) -> dict[str, bytes]:
         """The WAV files of the takes among these that are sound, by hash: what another process cannot make itself.
 
@@ -161,7 +166,7 @@ class SessionView:
         Raises ModelError where the model that performed it is not there; the take plays all the same.
         """
         context = {role: self._take(take_id) for role, take_id in take.recipe.context.items()}
-        score, data = remake(take.recipe, context, self._studio, self.wav)
+        score, data = remake(take.recipe, context, self._studio, self.wav, self.imported_file)
         return score.sha256, hashlib.sha256(data).hexdigest()
 
     def _take(self, take_id: str) -> Take:
