@@ -29,6 +29,9 @@ STEM_SECONDS = 60.0
 HELD_OUT_STEMS = 12  # of each role
 HELD_OUT_KITS = frozenset({"dusty", "industrial"})  # of the project's own
 
+TRAIN_FONTS = (FLUID_R3, FLUID_R3, MUSESCORE)  # in turn
+HELD_OUT_FONTS = (TIM_GM,)
+
 OWN, SOUNDFONT, SAMPLES = "own", "soundfont", "samples"
 # What stems are played on, in turn.
 DRUM_TURNS = (OWN, SOUNDFONT, SAMPLES, OWN, SOUNDFONT, SOUNDFONT, OWN, SAMPLES, SOUNDFONT, OWN, SOUNDFONT, SAMPLES)
@@ -66,6 +69,7 @@ class StemPlan:
     licence: str  # of the notes
     style: str
     notes: tuple[TimedNote, ...]  # from the stem's start, which is a bar line
+    seconds: float
     tempo_bpm: float
     meter: str
     key: str | None
@@ -78,17 +82,22 @@ class Sources:
     """What stems are made from."""
 
     corpora: Mapping[str, Corpus]
-    train_fonts: Sequence[Soundfont] = (FLUID_R3, FLUID_R3, MUSESCORE)  # in turn
-    held_out_fonts: Sequence[Soundfont] = (TIM_GM,)
+    train_fonts: Sequence[Soundfont] = TRAIN_FONTS
+    held_out_fonts: Sequence[Soundfont] = HELD_OUT_FONTS
 
 
-def plan_stem(sources: Sources, seed: int, role: Role, index: int, attempt: int = 0) -> StemPlan:
-    """The stem of a role with a number. `attempt` gives another where one came out silent."""
+def plan_stem(
+    sources: Sources, seed: int, role: Role, index: int, attempt: int = 0, seconds: float = STEM_SECONDS
+) -> StemPlan:
+    """The stem of a role with a number. `attempt` gives another where one came out silent.
+
+    Raises BadValue where the corpora have nothing for it.
+    """
     split, turn = split_and_turn(index)
     dice = Dice(seed, "stem", role.value, index, attempt)
     kind = _kind(role, split, turn)
-    piece, part = _choose_part(sources, role, split, OWN_NOTES if kind == OWN else OTHER_NOTES, dice)
-    notes, tempo_bpm = _window(piece, part, dice.within("window"))
+    weights = OWN_NOTES if kind == OWN else OTHER_NOTES
+    piece, notes = _choose_notes(sources, role, split, weights, seconds, dice)
     semitones = 0 if role is Role.DRUMS else dice.integer("transpose") % 7 - LARGEST_TRANSPOSITION
     if kind == OWN:
         timbre: Timbre = _own(role, split, piece, dice.within("own"))
@@ -106,7 +115,8 @@ def plan_stem(sources: Sources, seed: int, role: Role, index: int, attempt: int 
         licence=piece.licence,
         style=piece.style.lower(),
         notes=tuple(_shifted(note, semitones, force) for note in notes),
-        tempo_bpm=tempo_bpm,
+        seconds=seconds,
+        tempo_bpm=piece.tempo_bpm,
         meter=str(piece.meter),
         key=str(piece.key.transposed(semitones)) if piece.key is not None and role is not Role.DRUMS else None,
         timbre=timbre,
@@ -131,25 +141,25 @@ def _kind(role: Role, split: Split, turn: int) -> str:
 # -- notes ------------------------------------------------------------------------------------------------------------
 
 
-def _choose_part(
-    sources: Sources, role: Role, split: Split, weights: Mapping[str, float], dice: Dice
-) -> tuple[Piece, Part]:
-    """A part with enough in it."""
+def _choose_notes(
+    sources: Sources, role: Role, split: Split, weights: Mapping[str, float], seconds: float, dice: Dice
+) -> tuple[Piece, list[TimedNote]]:
+    """A piece, and so many seconds of one of its parts: the first that is full enough, or the fullest tried."""
     names = {corpus: sources.corpora[corpus].names(split, role) for corpus in weights if corpus in sources.corpora}
     choices = [corpus for corpus in names if names[corpus]]
     if not choices:
         raise BadValue(f"There is no music for {role.value} ({split.value}) in the data folder. Check its archives.")
-    best: tuple[float, Piece, Part] | None = None
+    best: tuple[float, Piece, list[TimedNote]] | None = None
     for attempt in range(TRIES):
         corpus = dice.weighted(choices, [weights[corpus] for corpus in choices], "corpus", attempt)
         piece = sources.corpora[corpus].piece(dice.choice(names[corpus], "piece", attempt))
         parts = [part for part in piece.of_role(role) if len(part.notes) >= FEWEST_NOTES]
         if not parts:
             continue
-        part = dice.choice(parts, "part", attempt)
-        fullness = min(1.0, _seconds_with_notes(part.notes) / min(piece.seconds, STEM_SECONDS))
+        notes = _window(piece, dice.choice(parts, "part", attempt), seconds, dice.within("window", attempt))
+        fullness = _seconds_with_notes(notes) / seconds
         if best is None or fullness > best[0]:
-            best = fullness, piece, part
+            best = fullness, piece, notes
         if fullness >= FULL_ENOUGH[role]:
             break
     if best is None:
@@ -158,29 +168,29 @@ def _choose_part(
 
 
 def _seconds_with_notes(notes: Sequence[TimedNote]) -> int:
+    """How many seconds have any note in them."""
     return len({second for note in notes for second in range(int(note.start_seconds), int(note.end_seconds) + 1)})
 
 
-def _window(piece: Piece, part: Part, dice: Dice) -> tuple[list[TimedNote], float]:
-    """The notes of a minute that starts on a bar line, the fullest of several; short pieces are repeated."""
+def _window(piece: Piece, part: Part, seconds: float, dice: Dice) -> list[TimedNote]:
+    """The notes of so many seconds from a bar line on, the fullest of several; short pieces are repeated."""
     downbeats = piece.downbeat_seconds or (0.0,)
-    bar = piece.meter.numerator * 4 / piece.meter.denominator * 60 / piece.tempo_bpm
-    last_start = piece.seconds - STEM_SECONDS
+    last_start = piece.seconds - seconds
     if last_start <= downbeats[0]:
-        return _repeated(part, downbeats[0], bar, piece.seconds), piece.tempo_bpm
+        return _repeated(piece, part, downbeats[0], seconds)
     starts = [at for at in downbeats if at <= last_start]
-    windows = [
-        list(_cut(part.notes, dice.choice(starts, "start", number), STEM_SECONDS, 0.0)) for number in range(WINDOWS)
-    ]
-    return max(windows, key=_seconds_with_notes), piece.tempo_bpm
+    windows = [list(_cut(part.notes, dice.choice(starts, "start", number), seconds, 0.0)) for number in range(WINDOWS)]
+    return max(windows, key=_seconds_with_notes)
 
 
-def _repeated(part: Part, origin: float, bar: float, end: float) -> list[TimedNote]:
-    period = max(1, round((end - origin) / bar)) * bar
+def _repeated(piece: Piece, part: Part, origin: float, seconds: float) -> list[TimedNote]:
+    """A part from a bar line on, again and again, by whole bars."""
+    bar = piece.meter.numerator * 4 / piece.meter.denominator * 60 / piece.tempo_bpm
+    period = max(1, round((piece.seconds - origin) / bar)) * bar
     notes: list[TimedNote] = []
     start = 0.0
-    while start < STEM_SECONDS:
-        notes += _cut(part.notes, origin, min(period, STEM_SECONDS - start), start)
+    while start < seconds:
+        notes += _cut(part.notes, origin, min(period, seconds - start), start)
         start += period
     return sorted(notes)
 

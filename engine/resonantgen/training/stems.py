@@ -12,12 +12,14 @@ that was ended goes on. A stem comes into the manifest once its file is whole: o
 from __future__ import annotations
 
 import math
+import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import msgspec
@@ -29,9 +31,17 @@ from resonantgen.audio.resample import resample
 from resonantgen.errors import AudioError, BadValue
 from resonantgen.music.notes import Role
 from resonantgen.session.files import storage_errors, write_file
-from resonantgen.training.corpora import corpora
-from resonantgen.training.stem_plan import STEM_SECONDS, Sources, StemPlan, plan_stem
+from resonantgen.training.corpora import Corpus, corpora
+from resonantgen.training.stem_plan import (
+    HELD_OUT_FONTS,
+    STEM_SECONDS,
+    TRAIN_FONTS,
+    Sources,
+    StemPlan,
+    plan_stem,
+)
 from resonantgen.training.timbres.base import RENDER_RATE, Mono
+from resonantgen.training.timbres.fluidsynth import Soundfont
 
 MANIFEST = "stems.jsonl"
 SAMPLE_RATE = 24_000
@@ -73,10 +83,22 @@ class StemOrder:
     out: Path
     hours: float
     seed: int
+    stem_seconds: float = STEM_SECONDS
+    train_fonts: tuple[Soundfont, ...] = TRAIN_FONTS
+    held_out_fonts: tuple[Soundfont, ...] = HELD_OUT_FONTS
 
     @property
     def stems_of_role(self) -> int:
-        return max(1, math.ceil(self.hours * 3600 / STEM_SECONDS / len(Role)))
+        return max(1, math.ceil(self.hours * 3600 / self.stem_seconds / len(Role)))
+
+    @property
+    def sources(self) -> Sources:
+        return Sources(_corpora(self.music), self.train_fonts, self.held_out_fonts)
+
+
+@cache
+def _corpora(music: Path) -> dict[str, Corpus]:
+    return corpora(music)
 
 
 def render_stems(order: StemOrder, jobs: int = 1, on_stem: Callable[[StemLine, int, int], None] | None = None) -> int:
@@ -128,7 +150,7 @@ def _lines(order: StemOrder, missing: list[tuple[Role, int]], jobs: int) -> Iter
         for role, index in missing:
             yield render_stem_file(order, role, index)
         return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as workers:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_end_with_parent) as workers:
         pending: list[Future[StemLine]] = []
         try:
             for role, index in missing:
@@ -142,16 +164,22 @@ def _lines(order: StemOrder, missing: list[tuple[Role, int]], jobs: int) -> Iter
                 future.cancel()
 
 
-@cache
-def _sources(music: Path) -> Sources:
-    return Sources(corpora(music))
+def _end_with_parent() -> None:
+    """So that a run that is killed leaves no processes behind that wait for work."""
+    parent = parent_process()
+    assert parent is not None, "a worker"
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def render_stem_file(order: StemOrder, role: Role, index: int) -> StemLine:
     """Render one stem and write its file."""
-    sources = _sources(order.music)
     for attempt in range(ATTEMPTS):
-        plan = plan_stem(sources, order.seed, role, index, attempt)
+        plan = plan_stem(order.sources, order.seed, role, index, attempt, order.stem_seconds)
         sound = render_plan(plan)
         if sound is not None:
             break
@@ -190,7 +218,7 @@ def _line(plan: StemPlan, name: str, seed: int, frames: int) -> StemLine:
 
 def render_plan(plan: StemPlan) -> NDArray[np.int16] | None:
     """A stem's samples [frames] at SAMPLE_RATE; None where there is next to nothing to hear."""
-    loud = plan.timbre.render(plan.notes, STEM_SECONDS, plan.tempo_bpm)
+    loud = plan.timbre.render(plan.notes, plan.seconds, plan.tempo_bpm)
     sound = resample(loud[:, None], RENDER_RATE, SAMPLE_RATE)[:, 0]
     if sounding_share(sound) < LEAST_SOUND:
         return None

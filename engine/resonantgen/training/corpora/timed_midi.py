@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import pairwise
 
 import mido
 from mido.midifiles.meta import KeySignatureError
@@ -88,7 +89,7 @@ def _usual(changes: Sequence[tuple[int, int]], last_tick: int) -> int:
     """The microseconds per quarter that hold for most ticks."""
     held: dict[int, int] = {}
     starts = [(0, DEFAULT_US_PER_QUARTER), *changes, (last_tick + 1, 0)]
-    for (start, tempo), (end, _) in zip(starts, starts[1:], strict=False):
+    for (start, tempo), (end, _) in pairwise(starts):
         held[tempo] = held.get(tempo, 0) + max(0, end - start)
     return max(held, key=lambda tempo: held[tempo])
 

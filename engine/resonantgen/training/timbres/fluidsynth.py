@@ -24,6 +24,7 @@ FOLDERS = ("/usr/share/sounds/sf2", "/usr/share/sounds/sf3", "/usr/share/soundfo
 TICKS_PER_SECOND = 1920  # 960 a quarter at 120 bpm
 LONGEST_RUN_SECONDS = 300.0
 VOLUME, REVERB, CHORUS = 7, 91, 93  # MIDI controllers
+LEVELS = (100, 70)  # of the first program and the second
 GAIN = 0.3  # low enough that a full chord does not clip; the level is set afterwards
 
 
@@ -120,10 +121,7 @@ class FluidTimbre:
         for index, program in enumerate(self.programs):
             channel = DRUM_CHANNEL if self.drums else index
             track.append(mido.Message("program_change", channel=channel, program=program))
-            track.append(
-                mido.Message("control_change", channel=channel, control=VOLUME, value=100 if not index else 70)
-            )
-            for control, value in ((REVERB, self.reverb), (CHORUS, self.chorus)):
+            for control, value in ((VOLUME, LEVELS[index]), (REVERB, self.reverb), (CHORUS, self.chorus)):
                 track.append(mido.Message("control_change", channel=channel, control=control, value=value))
         at = 0
         for tick, starts, channel, key, velocity in sorted(self._events(notes)):

@@ -21,6 +21,7 @@ from resonantgen.training.timbres.general_midi import drum_piece
 
 FOLDER = Path("/usr/share/sonic-pi/samples")
 SUFFIX = ".flac"
+INSTALL = "apt install sonic-pi-samples"
 # No sample is in two pools, so that what is held out is held out everywhere. Breakbeats are left out: they are music.
 POOLS: dict[str, tuple[str, ...]] = {
     "kick": (
@@ -89,12 +90,8 @@ def one_shot(name: str) -> Mono:
         samples, rate = soundfile.read(path, dtype="float64", always_2d=True)
     except (OSError, soundfile.SoundFileError):
         if FOLDER.is_dir():
-            raise AudioError(
-                f"{path} cannot be read. Install it again: apt install --reinstall sonic-pi-samples"
-            ) from None
-        raise ModelUnusable(
-            "The drum samples are not installed. Install them with: apt install sonic-pi-samples"
-        ) from None
+            raise AudioError(f"{path} cannot be read. Put it right with: {INSTALL} --reinstall") from None
+        raise ModelUnusable(f"The drum samples are not installed. Install them with: {INSTALL}") from None
     mono = resample(samples.mean(axis=1, keepdims=True), rate, RENDER_RATE)[:, 0]
     return mono / max(float(np.abs(mono).max()), 1e-9)
 
@@ -139,9 +136,8 @@ class SampledKit:
         for note, piece in strokes:
             voice = voices[piece] * (note.velocity / 127) ** 1.5
             if piece is DrumPiece.OPEN_HAT:
-                voice = _choked(
-                    voice, next((at - note.start_seconds for at in closings if at > note.start_seconds), None)
-                )
+                closing = next((at for at in closings if at > note.start_seconds), None)
+                voice = voice if closing is None else _choked(voice, closing - note.start_seconds)
             start = round(note.start_seconds * RENDER_RATE)
             fitting = voice[: max(0, len(out) - start)]
             out[start : start + len(fitting)] += fitting
@@ -151,13 +147,12 @@ class SampledKit:
         name, speed, level = self.pieces[piece]
         sample = one_shot(name)
         places = np.arange(0, len(sample) - 1, speed)
-        return level * np.interp(places, np.arange(len(sample)), sample)
+        tuned: Mono = np.interp(places, np.arange(len(sample)), sample)
+        return level * tuned
 
 
-def _choked(voice: Mono, after_seconds: float | None) -> Mono:
+def _choked(voice: Mono, after_seconds: float) -> Mono:
     """Faded out where a closing hat stops it."""
-    if after_seconds is None:
-        return voice
     start, fade = round(after_seconds * RENDER_RATE), round(CHOKE_SECONDS * RENDER_RATE)
     cut = voice[: start + fade].copy()
     tail = len(cut) - start
