@@ -37,7 +37,7 @@ class CodecSettings:
     waveform: float = 0.5  # L1 of samples
     snr: float = 0.1  # of dB
     commitment: float = 0.25
-    again: float = 0.0  # encoding what was decoded gives the same vectors
+    again: float = 0.0  # what was decoded is encoded with the same tokens of the first codebook
     adversarial: float = 0.0
     shares: tuple[tuple[str, float], ...] = ()  # of roles: how often each is drawn, over 1
 
@@ -99,9 +99,9 @@ class CodecTask:
         for layer in encoder:
             vectors = layer(vectors)
         if step < UNQUANTIZED_STEPS and not self._resumes:
-            passed, off = vectors, vectors.new_zeros(())
+            passed, off, first = vectors, vectors.new_zeros(()), None
         else:
-            passed, off = self._quantizer(vectors, counts, generator)
+            passed, off, first = self._quantizer(vectors, counts, generator)
         made = passed
         for layer in decoder:
             made = layer(made)
@@ -114,9 +114,8 @@ class CodecTask:
             "snr": -s.snr * snr_db(y, x).mean(),
             "commitment": s.commitment * off,
         }
-        if s.again:
-            again = self.codec.encoder_net(y.detach()[:, :, None])
-            parts["again"] = s.again * functional.mse_loss(again, vectors.detach()) / vectors.detach().pow(2).mean()
+        if s.again and first is not None:
+            parts["again"] = s.again * self._quantizer.surprise(self.codec.encoder_net(y.detach()[:, :, None]), first)
         if self._adversary is not None:
             parts["adversary"], codecs = self._adversary.losses(y, x)
             parts["adversarial"] = s.adversarial * codecs

@@ -15,6 +15,7 @@ from torch.nn import functional
 from resonantgen.codecs.rvq import ResidualQuantizer
 
 DECAY = 0.99  # of the averages, a step
+SHARPNESS = 4.0  # of the choice between entries
 LEAST_USE = 0.3  # vectors a step, on average, below which an entry begins again
 
 
@@ -39,20 +40,23 @@ class LearningQuantizer(nn.Module):
         self.sums.copy_(self.quantizer.codebooks * 2 * LEAST_USE)
         self.begun.fill_(True)
 
-    def forward(self, x: Tensor, counts: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Vectors [B, F, C], codebooks to use [B] -> quantised vectors [B, F, C], and how far they are off.
+    def forward(self, x: Tensor, counts: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Vectors [B, F, C], codebooks to use [B] -> quantised ones [B, F, C], how far they are off, and tokens of
+        the first codebook [B F].
 
         The distance is that of what each codebook was given from what it chose, mean square over the variance of x; its
         gradient pulls x to the codebooks.
         """
         flat = x.reshape(-1, x.shape[2])
         residual, chosen, distance = flat.detach(), torch.zeros_like(flat), x.new_zeros(())
+        first = torch.zeros(len(flat), dtype=torch.int64, device=x.device)
         used = counts.repeat_interleave(x.shape[1])  # [B F]
         for k in range(int(counts.max())):
             if not self.begun and self.training:
                 self._begin(k, residual, generator)
             vectors = self.quantizer.codebooks[k]
             nearest = torch.argmin(vectors.pow(2).sum(dim=1) - 2 * residual @ vectors.t(), dim=1)
+            first = nearest if k == 0 else first
             of_entries = functional.embedding(nearest, vectors)
             if self.training:
                 self._follow(k, residual, nearest, generator)
@@ -64,7 +68,17 @@ class LearningQuantizer(nn.Module):
         if self.training and int(counts.max()) == len(self.quantizer.codebooks):
             self.begun.fill_(True)
         passed = flat + (chosen - flat).detach()
-        return passed.view_as(x), distance / flat.detach().var(dim=0).mean().clamp_min(1e-6)
+        return passed.view_as(x), distance / flat.detach().var(dim=0).mean().clamp_min(1e-6), first
+
+    def surprise(self, x: Tensor, first: Tensor) -> Tensor:
+        """How little vectors [B, F, C] lead to tokens [B F] of the first codebook: cross-entropy, a scalar.
+
+        The nearer an entry, the likelier it is; distances are over the mean of the shortest.
+        """
+        flat, vectors = x.reshape(-1, x.shape[2]), self.quantizer.codebooks[0]
+        distances = vectors.pow(2).sum(dim=1) - 2 * flat @ vectors.t() + flat.pow(2).sum(dim=1, keepdim=True)
+        scale = distances.detach().min(dim=1).values.mean().clamp_min(1e-6)
+        return functional.cross_entropy(-distances * SHARPNESS / scale, first)
 
     def _begin(self, k: int, residual: Tensor, generator: torch.Generator) -> None:
         """Entries are vectors of the first batch, a little apart where it has too few of them."""
