@@ -10,12 +10,30 @@ import click
 from resonantgen.cli.base import Interrupted, reporter
 from resonantgen.cli.train import train_group
 from resonantgen.cli.train_lm import FOLDER, reading
+from resonantgen.errors import BadValue
 from resonantgen.packages import require_packages
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from resonantgen.training.codec_run import CodecRun
+
+
+def _shares(
+    context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
+) -> tuple[tuple[str, float], ...]:
+    """ "drums=1.5" -> ("drums", 1.5)."""
+    shares = []
+    for text in texts:
+        role, _, number = text.partition("=")
+        try:
+            share = float(number)
+        except ValueError:
+            share = 0.0
+        if not role or not 0 < share < 1000:
+            raise BadValue(f"--share takes a role and how often it is drawn, such as drums=1.5, not {text}.")
+        shares.append((role, share))
+    return tuple(shares)
 
 
 @train_group.command("codec")
@@ -26,6 +44,10 @@ if TYPE_CHECKING:
 @click.option("--batch", metavar="N", type=click.IntRange(1), default=8, help="Crops in a step. Default: 8")
 @click.option("--seconds", metavar="S", type=click.FloatRange(0.1, 60), default=1.0, help="Of a crop. Default: 1")
 @click.option("--rate", metavar="R", type=click.FloatRange(0, 1, min_open=True), default=1e-3, help="Default: 0.001")
+@click.option("--share", "shares", metavar="ROLE=N", multiple=True, callback=_shares, help="Draw it N times as often.")
+@click.option(
+    "--again", metavar="W", type=click.FloatRange(0), default=0.0, help="Weight of tokens that stay. Default: 0"
+)
 @click.option("--adversarial", metavar="W", type=click.FloatRange(0), default=0.0, help="Weight of it. Default: 0")
 @click.option("--seed", metavar="N", type=click.IntRange(0), default=0, help="Another seed, another codec.")
 @click.option("--device", metavar="NAME", help="auto, cpu, cuda or mps. Default: $RESONANTGEN_DEVICE")
@@ -40,6 +62,8 @@ def train_codec_command(
     batch: int,
     seconds: float,
     rate: float,
+    shares: tuple[tuple[str, float], ...],
+    again: float,
     adversarial: float,
     seed: int,
     device: str | None,
@@ -71,7 +95,7 @@ def train_codec_command(
         device=str(place),
         threads=threads,
     )
-    losses = CodecSettings(batch=batch, crop_seconds=seconds, adversarial=adversarial)
+    losses = CodecSettings(batch=batch, crop_seconds=seconds, shares=shares, again=again, adversarial=adversarial)
     with joined(place) as here:
         _train(CodecRun(stems, out, start, losses, settings), reporter(False).console, here.writes)
 
