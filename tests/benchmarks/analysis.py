@@ -17,7 +17,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 
@@ -67,9 +67,9 @@ class Item:
 # Our own styles
 
 
-def own_items(part: str, dev: bool) -> Iterator[Item]:
+def own_items(part: str, dev: bool, every: int) -> Iterator[Item]:
     """Each style's mix, or one of its stems, started somewhere in the loop."""
-    for number, style in enumerate(style_ids()):
+    for number, style in list(enumerate(style_ids()))[::every]:
         seed = number + (100 if dev else 0)
         yield own_item(style, part, seed)
 
@@ -195,10 +195,9 @@ def chosen(name: str, dev: bool) -> bool:
     return zlib.crc32(name.encode()) % 10 == (3 if dev else 0)
 
 
-def pop909_items(data: Path, dev: bool, soundfont: str) -> Iterator[Item]:
-    for folder in sorted((data / "POP909").glob("[0-9][0-9][0-9]")) or sorted((data / "POP909/POP909").glob("[0-9]*")):
-        if not chosen(folder.name, dev):
-            continue
+def pop909_items(data: Path, dev: bool, soundfont: str, every: int) -> Iterator[Item]:
+    folders = [path.parent for path in sorted((data / "POP909").glob("**/chord_midi.txt"))]
+    for folder in [folder for folder in folders if chosen(folder.name, dev)][::every]:
         events, _ = midi_events(folder / f"{folder.name}.mid")
         rows = [[float(x) for x in line.split()] for line in (folder / "beat_midi.txt").read_text().splitlines()]
         start, end = START_SECONDS, START_SECONDS + EXCERPT_SECONDS
@@ -228,13 +227,11 @@ def harte_spans(path: Path, start: float) -> Iterator[tuple[float, float, int | 
         yield float(first) - start, float(last) - start, None if name == "N" else parse_pitch_class(name.split(":")[0])
 
 
-def groove_items(data: Path, dev: bool, soundfont: str) -> Iterator[Item]:
+def groove_items(data: Path, dev: bool, soundfont: str, every: int) -> Iterator[Item]:
     with (data / "groove/info.csv").open() as file:
         split = GROOVE_SPLITS[dev]
-        rows = [row for row in csv.DictReader(file) if row["split"] == split]
-    for row in rows:
-        if row["beat_type"] != "beat" or float(row["duration"]) < 8:
-            continue
+        rows = [row for row in csv.DictReader(file) if row["split"] == split and row["beat_type"] == "beat"]
+    for row in [row for row in rows if float(row["duration"]) >= 8][::every]:
         events, _ = midi_events(data / "groove" / row["midi_filename"])
         seconds = min(float(row["duration"]), DRUM_SECONDS)
         notes = [e for e in events if e.message.type == "note_on" and e.message.velocity > 0 and e.seconds < seconds]
@@ -251,11 +248,10 @@ def groove_items(data: Path, dev: bool, soundfont: str) -> Iterator[Item]:
         )
 
 
-def freedoom_items(data: Path, dev: bool, soundfont: str) -> Iterator[Item]:
+def freedoom_items(data: Path, dev: bool, soundfont: str, every: int) -> Iterator[Item]:
     """Only the tempo is true here; of pieces that keep one."""
-    for path in sorted((data / "freedoom/musics").glob("*.mid")):
-        if not (chosen(path.stem, dev) or (dev and zlib.crc32(path.stem.encode()) % 10 in (4, 5))):
-            continue
+    paths = sorted((data / "freedoom/musics").glob("*.mid"))
+    for path in [path for path in paths if chosen(path.stem, dev)][::every]:
         events, tempos = midi_events(path)
         inside = {round(bpm, 2) for seconds, bpm in tempos if seconds <= EXCERPT_SECONDS} or {120.0}
         if len(inside) > 1:
@@ -359,7 +355,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--dev", action="store_true")
     parser.add_argument("--sets", default="mix,drums,bass,harmony,melody,pop909,groove,freedoom")
-    parser.add_argument("--every", type=int, default=1, help="of the sets' items, only every so many-th")
+    parser.add_argument("--every", type=int, default=1, help="only every so many-th item")
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--soundfont", default=SOUNDFONT)
     parser.add_argument("--verbose", action="store_true")
@@ -369,10 +365,14 @@ def main() -> None:
     print("| set | items | tempo right | octave | other | beats | downbeat | key right | relative | dominant | other | roots | onsets F1 | real time |")
     print("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")
     for name in options.sets.split(","):
-        items = readers[name](options.data, options.dev, soundfont) if name in readers else own_items(name, options.dev)
+        items = (
+            readers[name](options.data, options.dev, soundfont, options.every)
+            if name in readers
+            else own_items(name, options.dev, options.every)
+        )
         rows = []
         heard_seconds = spent = 0.0
-        for item in islice(items, 0, None, options.every if name in readers else 1):
+        for item in items:
             samples, rate = cached(item, options.cache, f"{soundfont} {options.dev}")
             begin = perf_counter()
             analysis = analyze(samples, rate, role=item.role)
@@ -381,7 +381,7 @@ def main() -> None:
             rows.append(figures(item, analysis))
             if options.verbose:
                 true = f"{item.tempo_bpm:.1f} {item.key}" if item.tempo_bpm else ""
-                print(item.name, "|", true, "|", analysis.tempo_bpm, analysis.key, "|", rows[-1], file=sys.stderr)
+                print(item.name, "|", true, "|", analysis.tempo_bpm, analysis.key, "|", rows[-1], file=sys.stderr, flush=True)
         print(line(name, rows, heard_seconds / max(spent, 1e-9)), flush=True)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resonantgen.audio.beats import beat_of
+from resonantgen.audio.beats import NEAR_BEAT, Beat, beat_of, pulses
 from resonantgen.audio.chords import read_chords
 from resonantgen.audio.chroma import BASS_KEYS, FRAMES_PER_SECOND, LOWEST, TREBLE_KEYS, NoteLevels, note_levels
 from resonantgen.audio.key import find_key
@@ -26,6 +27,8 @@ Array = NDArray[np.float64]
 
 ONSET_DB = 1.0
 SILENCE_LUFS = -70.0
+BEAT_SECONDS = 180.0  # tempo and bar are those of a long piece's beginning: few keep one grid for longer
+CUT_SECONDS = 0.01  # a loop that was cut to bars is so near to their length
 SPAN_SECONDS = 0.5  # of which chords are told where no beat is heard
 
 
@@ -136,21 +139,22 @@ def analyze(
 ) -> Analysis:
     """What is heard in [frames, channels] at any rate.
 
-    The tempo is looked for near `tempo_bpm` where it is given. `role` says what is in it, if that is known: in drums no
+    `samples` may be anything that is sliced as an array is: it is read in parts. The tempo is looked for near
+    `tempo_bpm` where it is given. `role` says what is in it, if that is known: in drums no
     tones are looked for. Raises BadValue for what is no sound: no frames, no channels, a rate that is none.
     """
     if len(samples.shape) != 2 or not len(samples) or not samples.shape[1] or sample_rate <= 0:
         raise BadValue("There is no sound to analyse: give samples [frames, channels] and their rate.")
     seconds = len(samples) / sample_rate
-    whole = np.concatenate(list(parts(samples)))
-    loudness = _loudness(whole, sample_rate)
+    loudness = _loudness(samples, sample_rate)
     if loudness < SILENCE_LUFS:
         return Analysis(seconds, None, 0.0, meter or Meter(), 0.0, 0.0, None, 0.0, (), (), None, -math.inf)
     notes = None if role is Role.DRUMS else note_levels(samples, sample_rate)
-    growth = flux(band_levels(whole, sample_rate))
+    growth = flux(band_levels(samples, sample_rate))
     onsets = find_onsets(growth.mean(axis=1), ONSET_DB)
     heard = hear_events(onsets, growth, notes.changes() if notes else None, FRAMES_PER_SECOND)
-    beat = beat_of(heard, seconds, tempo_bpm, meter or Meter())
+    beat = beat_of(heard.before(BEAT_SECONDS), min(seconds, BEAT_SECONDS), tempo_bpm, meter or Meter())
+    beat = _cut_to_bars(beat, seconds, meter or Meter()) if beat else None
     edges = _edges(seconds, beat.tempo_bpm if beat else None, beat.downbeat_seconds if beat else 0.0)
     key, clarity = find_key(notes) if notes else (None, 0.0)
     chords = _chords(notes, edges, key) if notes else ()
@@ -170,9 +174,27 @@ def analyze(
     )
 
 
-def _loudness(samples: Array, sample_rate: int) -> float:
-    stereo = np.repeat(samples, 2, axis=1) if samples.shape[1] == 1 else samples
-    return gated_loudness(block_powers(stereo[:, :2], sample_rate))
+def _loudness(samples: Pcm, sample_rate: int) -> float:
+    """Of the first two channels, measured minute by minute, so that a long file needs no more memory."""
+    minute = 60 * sample_rate
+    powers = [
+        block_powers(np.repeat(part, 2, axis=1) if part.shape[1] == 1 else part[:, :2], sample_rate)
+        for part in parts(samples, minute)
+        if len(part) >= sample_rate or len(samples) < minute
+    ]
+    return gated_loudness(np.concatenate(powers))
+
+
+def _cut_to_bars(beat: Beat, seconds: float, meter: Meter) -> Beat:
+    """The same, or, where the sound is a loop (whole bars long, a beat at its start), with its bar at the start."""
+    quarter = 60 / beat.tempo_bpm
+    bar = meter.bar_ticks / TICKS_PER_QUARTER * quarter
+    pulse = pulses(meter)[0] * quarter
+    early = beat.downbeat_seconds / pulse
+    whole = round(seconds / bar) >= 1 and abs(seconds - round(seconds / bar) * bar) < CUT_SECONDS
+    if whole and abs(early - round(early)) < NEAR_BEAT:
+        return replace(beat, downbeat_seconds=beat.downbeat_seconds - round(early) * pulse)
+    return beat
 
 
 def _loudness_text(lufs: float) -> str:
@@ -190,8 +212,9 @@ def _edges(seconds: float, tempo_bpm: float | None, downbeat_seconds: float) -> 
 
 def _chords(notes: NoteLevels, edges: Array, key: Key | None) -> tuple[HeardChord, ...]:
     places = np.clip(np.round(edges * FRAMES_PER_SECOND).astype(int), 0, len(notes.strengths))
+    last = len(notes.strengths) - 1
     tones, bass = (
-        np.stack([chroma[a : max(b, a + 1)].mean(axis=0) for a, b in zip(places[:-1], places[1:], strict=True)])
+        np.stack([chroma[min(a, last) : max(b, a + 1)].mean(axis=0) for a, b in pairwise(places)])
         for chroma in (notes.between(*TREBLE_KEYS), notes.between(*BASS_KEYS))
     )
     read = read_chords(tones, bass, np.ones(len(tones)), key)

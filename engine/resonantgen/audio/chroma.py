@@ -7,14 +7,17 @@ improved identification of difficult chords", ISMIR 2010).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, signal
 
 from resonantgen.audio.pcm import Pcm, mono_parts
+from resonantgen.audio.resample import resampled_frames
 
 Array = NDArray[np.float64]
 
@@ -26,7 +29,6 @@ TOP = 118  # the highest key whose frequency is in the spectrum, for harmonics
 HARMONICS, DECAY = 16, 0.75
 ITERATIONS = 40
 BASS_KEYS, TREBLE_KEYS = (28, 52), (48, 88)
-FRAMES_AT_A_TIME = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,8 +39,10 @@ class NoteLevels:
     tuning: float  # by how many semitones the piece is above 440 Hz, -0.5 to 0.5
 
     def changes(self) -> Array:
-        """How much the harmony changes at each frame, [frames], 0 to 2: the cosine distance of what sounds in the quarter
-        of a second before from what does in the quarter after, bass apart."""
+        """How much the harmony changes at each frame, [frames], 0 to 1.
+
+        It is the cosine distance of what sounds in the quarter of a second before and after, the bass counted apart.
+        """
         around = np.concatenate([self.between(LOWEST, 49), self.between(50, HIGHEST)], axis=1)
         reach = round(0.27 * FRAMES_PER_SECOND)
         sums = np.cumsum(np.pad(around, ((reach + 1, reach), (0, 0))), axis=0)
@@ -47,7 +51,7 @@ class NoteLevels:
         after = sums[2 * reach : 2 * reach + count] - sums[reach : reach + count]
         lengths = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
         silent = np.linalg.norm(before, axis=1) + np.linalg.norm(after, axis=1) < 1e-6
-        return np.where(silent, 0.0, 1 - (before * after).sum(axis=1) / np.maximum(lengths, 1e-9))
+        return np.asarray(np.where(silent, 0.0, 1 - (before * after).sum(axis=1) / np.maximum(lengths, 1e-9)))
 
     def between(self, low: int, high: int) -> Array:
         """The strengths of the keys from low to high (both of them), as pitch classes, [frames, 12]."""
@@ -59,7 +63,7 @@ class NoteLevels:
 
 
 def note_levels(samples: Pcm, sample_rate: int) -> NoteLevels:
-    """The notes of [frames, channels]."""
+    """The notes of [frames, channels]. The sound is taken in parts."""
     spectra = [_log_spectrum(frames) for frames in _windows(samples, sample_rate)]
     spectrum = np.concatenate(spectra)
     tuning = _tuning(spectrum)
@@ -67,12 +71,16 @@ def note_levels(samples: Pcm, sample_rate: int) -> NoteLevels:
     return NoteLevels(_explain(_flattened(shifted)), tuning)
 
 
-def _windows(samples: Pcm, sample_rate: int) -> list[Array]:
-    """Overlapping stretches of the mono piece at CHROMA_RATE, [some frames, WINDOW] each."""
-    mono = np.concatenate([np.zeros(WINDOW // 2), *mono_parts(samples, sample_rate, CHROMA_RATE), np.zeros(WINDOW)])
-    count = (len(mono) - WINDOW - WINDOW // 2) // HOP + 1
-    frames = np.lib.stride_tricks.sliding_window_view(mono, WINDOW)[::HOP][:count]
-    return [frames[first : first + FRAMES_AT_A_TIME] for first in range(0, count, FRAMES_AT_A_TIME)]
+def _windows(samples: Pcm, sample_rate: int) -> Iterator[Array]:
+    """Overlapping stretches of the piece at CHROMA_RATE, the k-th centred on frame k * HOP, [some, WINDOW] each."""
+    count = resampled_frames(len(samples), sample_rate, CHROMA_RATE) // HOP + 1
+    waiting, given = np.zeros(WINDOW // 2), 0
+    for part in chain(mono_parts(samples, sample_rate, CHROMA_RATE), [np.zeros(WINDOW)]):
+        waiting = np.concatenate([waiting, part])
+        ready = min((len(waiting) - WINDOW) // HOP + 1, count - given)
+        if len(waiting) >= WINDOW and ready > 0:
+            yield np.lib.stride_tricks.sliding_window_view(waiting, WINDOW)[::HOP][:ready]
+            waiting, given = waiting[ready * HOP :], given + ready
 
 
 @cache

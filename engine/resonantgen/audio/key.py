@@ -34,7 +34,7 @@ def find_key(notes: NoteLevels) -> tuple[Key | None, float]:
 
 
 def key_features(notes: NoteLevels) -> Array:
-    """Of each of KEYS, the shares of the pitch classes from its tonic up, [24, 49]: major's, minor's, and which it is."""
+    """For each of KEYS, the pitch classes' shares from its tonic up, [24, 49]: major's, minor's, and which it is."""
     treble = notes.between(*TREBLE_KEYS).sum(axis=0)
     bass = notes.between(*BASS_KEYS)
     levels = bass.sum(axis=1)

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, signal
 
+from resonantgen.audio.pcm import Pcm, part_of
+
 Array = NDArray[np.float64]
 
 ENVELOPE_RATE = 200  # frames of an envelope in a second
@@ -42,23 +44,24 @@ def band_edges(sample_rate: int) -> Array:
     return edges
 
 
-def band_levels(samples: Array, sample_rate: int) -> Array:
+def band_levels(samples: Pcm, sample_rate: int) -> Array:
     """Levels of [frames, channels] in bands, [envelope frames, BANDS], in dB from 0 (the floor) to RANGE_DB.
 
-    Envelope frame k is centred on k / ENVELOPE_RATE seconds.
+    Envelope frame k is centred on k / ENVELOPE_RATE seconds. The sound is taken in parts, of about five seconds.
     """
     size = round(WINDOW_SECONDS * sample_rate)
     count = int(len(samples) * ENVELOPE_RATE / sample_rate) + 1
     starts = np.round(np.arange(count) * sample_rate / ENVELOPE_RATE).astype(np.int64)
-    padded = np.pad(samples, ((size // 2, size), (0, 0)))
     window = signal.get_window("hann", size)
     frequencies = np.fft.rfftfreq(size, 1 / sample_rate)
     limits = np.searchsorted(frequencies, band_edges(sample_rate))
     power = np.zeros((count, BANDS))
     for first in range(0, count, 1024):
-        at = starts[first : first + 1024, None] + np.arange(size)
+        begin, end = int(starts[first]), int(starts[min(first + 1024, count) - 1]) + size
+        part = part_of(samples, begin - size // 2, end - size // 2)
+        at = starts[first : first + 1024, None] - begin + np.arange(size)
         for channel in range(samples.shape[1]):
-            spectrum = np.abs(np.fft.rfft(padded[at, channel] * window, axis=1)) ** 2
+            spectrum = np.abs(np.fft.rfft(part[at, channel] * window, axis=1)) ** 2
             sums = np.concatenate([np.zeros((len(at), 1)), np.cumsum(spectrum, axis=1)], axis=1)
             power[first : first + 1024] += sums[:, limits[1:]] - sums[:, limits[:-1]]
     loudest = float(power.max(initial=0.0))

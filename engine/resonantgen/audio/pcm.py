@@ -24,11 +24,19 @@ class Pcm(Protocol):
     def __getitem__(self, frames: slice, /) -> NDArray[Any]: ...
 
 
-def parts(samples: Pcm) -> Iterator[Array]:
-    """The sound in parts [up to PART_FRAMES, channels]; what is no number in it is silence."""
-    for start in range(0, len(samples), PART_FRAMES):
-        part = np.asarray(samples[start : start + PART_FRAMES], np.float64)
-        yield part if np.isfinite(part).all() else np.nan_to_num(part, nan=0.0, posinf=0.0, neginf=0.0)
+def part_of(samples: Pcm, start: int, end: int) -> Array:
+    """The frames [start, end), with silence for what lies outside the sound and for what is no number in it."""
+    part = np.asarray(samples[max(start, 0) : max(end, 0)], np.float64)
+    if not np.isfinite(part).all():
+        part = np.nan_to_num(part, nan=0.0, posinf=0.0, neginf=0.0)
+    before = min(max(-start, 0), end - start)
+    return np.pad(part, ((before, end - start - before - len(part)), (0, 0)))
+
+
+def parts(samples: Pcm, frames: int = PART_FRAMES) -> Iterator[Array]:
+    """The sound in parts [up to `frames`, channels]; what is no number in it is silence."""
+    for start in range(0, len(samples), frames):
+        yield part_of(samples, start, min(start + frames, len(samples)))
 
 
 def mono_parts(samples: Pcm, sample_rate: int, target_rate: int) -> Iterator[Array]:

@@ -26,7 +26,8 @@ SLOWEST_BPM, FASTEST_BPM, STEP = 40.0, 240.0, 1.0005
 HARMONICS = (1, 2, 3, 4, 6, 8)  # of a beat, that count for it
 RELATED = (0.25, 1 / 3, 0.5, 2 / 3, 0.75, 1.0, 4 / 3, 1.5, 2.0, 3.0, 4.0)  # tempos that are heard for one another
 PEAKS, APART = 12, 0.02
-MULTIPLES = (0.25, 1 / 3, 0.5, 2 / 3, 1.0, 4 / 3, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)  # of a tempo, by whose strength it is judged
+# Of a tempo, by whose strength it is judged
+MULTIPLES = (0.25, 1 / 3, 0.5, 2 / 3, 1.0, 4 / 3, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 PLACES = 16  # in a bar of four beats
 LOW, MIDDLE, HIGH = slice(0, 4), slice(8, 17), slice(19, 24)  # bands: kick and bass; snare; hats and cymbals
 
@@ -38,14 +39,21 @@ class Events:
     onsets: Onsets
     accents: Array  # [n, 4] growth in low, middle and high bands, and how much the harmony changes there
 
+    def before(self, seconds: float) -> Events:
+        """Those up to a time."""
+        count = int(np.searchsorted(self.onsets.seconds, seconds))
+        return Events(Onsets(self.onsets.seconds[:count], self.onsets.strengths[:count]), self.accents[:count])
+
 
 def hear_events(onsets: Onsets, growth: Array, changes: Array | None = None, changes_rate: float = 1.0) -> Events:
     """Onsets with what marks them, from growth [envelope frames, bands] and changes of harmony [n] at a rate."""
     at = np.clip(np.round(onsets.seconds * ENVELOPE_RATE).astype(int), 0, max(len(growth) - 1, 0))
     around = np.stack([growth[np.clip(at + k, 0, len(growth) - 1)] for k in (-1, 0, 1, 2)]).max(axis=0)
     rows = [around[:, bands].mean(axis=1) for bands in (LOW, MIDDLE, HIGH)]
-    place = np.clip(np.round(onsets.seconds * changes_rate).astype(int), 0, max(len(changes) - 1, 0) if changes is not None else 0)
-    rows.append(np.zeros(len(at)) if changes is None else changes[place])
+    if changes is None:
+        rows.append(np.zeros(len(at)))
+    else:
+        rows.append(changes[np.clip(np.round(onsets.seconds * changes_rate).astype(int), 0, len(changes) - 1)])
     return Events(onsets, np.stack(rows, axis=1))
 
 
@@ -107,7 +115,7 @@ def tempo_features(spectrum: PulseSpectrum, tempos: Array) -> Array:
     columns = [octaves, octaves**2, octaves**3]
     for multiple in MULTIPLES:
         strengths = spectrum.at(tempos / 60 * multiple)
-        columns += list(strengths[:, :])
+        columns += list(strengths)
     return np.stack(columns, axis=1)
 
 
@@ -116,7 +124,8 @@ def phases(onsets: Onsets, weights: Array, beat: float) -> Array:
     grid = np.arange(0, 1, 1 / 96)
     turns = (onsets.seconds[None] / beat - grid[:, None] + 0.5) % 1 - 0.5
     mass = (weights * np.maximum(1 - np.abs(turns) / 0.06, 0.0)).sum(axis=1)
-    peaks = np.flatnonzero((mass == ndimage.maximum_filter1d(mass, 13, mode="wrap")) & (mass > 0.05 * mass.max(initial=0)))
+    highest = mass == ndimage.maximum_filter1d(mass, 13, mode="wrap")
+    peaks = np.flatnonzero(highest & (mass > 0.05 * mass.max(initial=0.0)))
     order = peaks[np.argsort(-mass[peaks])][:6]
     found = []
     for peak in order:
