@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
+import socket
 from typing import Final
 
 from resonantgen.errors import AddressTaken, BadValue, quoted
@@ -49,3 +51,13 @@ def address_taken(port: int, option: str, holder: str = ANOTHER_PROGRAM) -> Addr
     """
     stop = "Stop it" if holder == ANOTHER_PROGRAM else "Stop it there"
     return AddressTaken(f"Port {port} is taken by {holder}. {stop}, or use {option}.")
+
+
+def cannot_listen(what: str, address: tuple[str, int], option: str, error: OSError) -> AddressTaken:
+    """What else a server raises that cannot listen. `option` is where its address came from: "--osc-listen"."""
+    host, port = address
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return AddressTaken(
+            f"{what} cannot listen at {quoted(host)}: this machine has no such address. Check {option}."
+        )
+    return AddressTaken(f"{what} cannot listen at {host}:{port} ({error.strerror or error}). Stop what uses it.")

@@ -22,8 +22,8 @@ class Narrator:
         self._on_line = on_line
         self._tempo: Value = None  # that was set and is not said yet
 
-    def begin(self, addresses: Mapping[str, str]) -> None:
-        """What there is at the start."""
+    def begin(self, addresses: Mapping[str, str], prompt: str = "") -> None:
+        """What there is at the start. `prompt` are the words that the first music is made from, if it is made now."""
         state = self._state
         self._on_line(f"ResonantGen {__version__} · {state['project']}")
         if state["bars"]:
@@ -34,6 +34,8 @@ class Narrator:
                 lock = "locked   " if state[f"track/{role.value}/lock"] else ""
                 take, summary = state[f"track/{role.value}/take"], state[f"track/{role.value}/summary"]
                 self._line(role.value, f"{take:<11}{lock}{summary}" if take else "silent")
+        elif prompt.strip():
+            self._line("plays", "nothing yet")
         else:
             self._line("plays", 'nothing yet. Start with: resonantgen generate "dark techno"')
         self._line("sound", str(state["audio"]))
@@ -69,6 +71,8 @@ class Narrator:
             self._line(key.split("/")[1], "silent")
         elif key in _SHARED and value:
             self._line(key, _SHARED[key].format(value))
+        elif key == "busy" and value and not self._state.get("bars"):  # the worker may have to get ready first
+            self._line("plays", "making the first music ...")
         elif key == "play":
             self._line("transport", "playing" if value else "stopped")
         elif key == "audio":

@@ -21,8 +21,8 @@ import time
 from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
-from resonantgen.errors import AddressTaken, BadValue, EngineError, ResonantGenError
-from resonantgen_bridge.addresses import LOOPBACK, address_taken
+from resonantgen.errors import BadValue, EngineError, ResonantGenError
+from resonantgen_bridge.addresses import LOOPBACK, address_taken, cannot_listen
 from resonantgen_bridge.calls import Call, Engine, Notice
 from resonantgen_bridge.osc_addresses import Route, routes_of
 from resonantgen_bridge.osc_backlog import Backlog, Job
@@ -82,10 +82,7 @@ class OscServer(asyncio.DatagramProtocol):
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise address_taken(port, "--osc-port", holder_of_port(port)) from error
-            raise AddressTaken(
-                f"OSC cannot listen on {host}:{port} ({error.strerror or error}). Choose another port, or stop what "
-                "uses it."
-            ) from error
+            raise cannot_listen("OSC", (host, port), "--osc-listen", error) from error
         self._unsubscribe = self._engine.subscribe(self._tell)
 
     async def close(self) -> None:

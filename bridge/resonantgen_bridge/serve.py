@@ -75,7 +75,7 @@ async def _serve(options: ServeOptions, on_line: OnLine) -> None:
         stack.enter_context(_announced(session, engine, drivers, options))
         await _until_ready(starting, stop)
         narrator = Narrator(engine.state, on_line)
-        narrator.begin(engine.addresses)
+        narrator.begin(engine.addresses, options.prompt)
         stack.callback(engine.subscribe(narrator.hear))
         playing = asyncio.get_running_loop().create_task(_begin(engine, options, worker, on_line))
         stack.callback(playing.cancel)

@@ -118,7 +118,7 @@ class ZmqServer:
         except zmq.ZMQError as error:
             if error.errno == errno.EADDRINUSE:
                 raise address_taken(port, option, await holder_of(address)) from None
-            raise EngineError(f"The engine cannot listen at {address}: {error.strerror}.") from None
+            raise EngineError(f"The engine cannot listen at {address}: {error.strerror}. Check --listen.") from None
         return socket, socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     # -- requests -----------------------------------------------------------------------------------------------------

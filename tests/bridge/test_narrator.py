@@ -51,3 +51,19 @@ def test_a_device_that_is_gone_is_said_once_and_another_problem_beside_it() -> N
     gone, full = '"system" is gone', "the disk is full"
     problems = [("problem", {"code": "X", "message": message}) for message in (gone, full)]
     assert said(changed(audio=gone), *problems) == [f"  sound      {gone}", full]
+
+
+def test_the_first_music_is_said_to_be_on_its_way_and_later_music_is_not() -> None:
+    """It may take a while: the worker gets ready for it."""
+    assert said(changed(busy=True), changed(busy=False)) == ["  plays      making the first music ..."]
+    assert said(changed(bars=8), changed(busy=True)) == []
+
+
+def test_what_will_be_made_at_once_needs_no_advice() -> None:
+    def lines(prompt: str) -> list[str]:
+        begun: list[str] = []
+        Narrator({"project": "night.rg", "bars": 0, "audio": "none"}, begun.append).begin({}, prompt)
+        return begun
+
+    assert "  plays      nothing yet" in lines("dark techno")
+    assert '  plays      nothing yet. Start with: resonantgen generate "dark techno"' in lines(" ")

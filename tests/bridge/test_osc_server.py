@@ -457,6 +457,12 @@ def test_a_taken_port_is_a_clear_error() -> None:
     asyncio.run(whole())
 
 
+@pytest.mark.parametrize("host", ["300.1.1.1", "192.0.2.1"])  # no address; another machine's
+def test_an_address_that_is_not_this_machines_is_a_clear_error(host: str) -> None:
+    with pytest.raises(AddressTaken, match=f'"{host}": this machine has no such address. Check --osc-listen'):
+        asyncio.run(OscServer(FakeEngine(), host=host, port=0).start())
+
+
 def test_closing_gives_up_what_runs() -> None:
     async def whole() -> None:
         engine = FakeEngine()

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
-from resonantgen.errors import AddressTaken, BadValue
+from resonantgen.errors import BadValue
 from resonantgen.music.time import Meter
+from resonantgen_bridge.addresses import cannot_listen
 from resonantgen_bridge.calls import Engine, Notice
 from resonantgen_bridge.hosts import Follower
 from resonantgen_bridge.options import Arm
@@ -85,10 +86,7 @@ class HostPort(asyncio.DatagramProtocol):
         try:
             await loop.create_datagram_endpoint(lambda: self, local_addr=address)
         except OSError as error:
-            raise AddressTaken(
-                f"The DAW's OSC cannot be received on {address[0]}:{address[1]} ({error.strerror or error}). "
-                "Stop what uses it."
-            ) from error
+            raise cannot_listen("The DAW's OSC", address, "--osc-listen", error) from error
 
     async def close(self) -> None:
         if self._transport is not None:
