@@ -6,6 +6,7 @@ import asyncio
 import random
 import socket
 import struct
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +31,7 @@ MIDI_MESSAGES = 20_000
 TOGETHER = 100  # packets; then the engine is asked whether it has read them
 WARM = 10_000  # packets, after which memory is measured
 GROWTH_MB = 16
+MIDI_GROWTH_BYTES = 20_000  # over half of them: two bytes a message that was kept would be as much
 
 
 @pytest.fixture(scope="module")
@@ -129,11 +131,18 @@ def test_midi_without_a_command() -> None:
         engine = FakeEngine()
         problems: list[ResonantGenError] = []
         midi = MidiIn(engine, load_named_map(), problems.append, follow_clock=True)
-        state = dict(engine.state)
+        state, held = dict(engine.state), 0
+        tracemalloc.start()
         for number in range(MIDI_MESSAGES):
             midi.handle(malformed.midi(dice), number / 1000)
             if number % TOGETHER == 0:
                 await asyncio.sleep(0)
+            if number == MIDI_MESSAGES // 2:
+                held = tracemalloc.get_traced_memory()[0]
+        grown = tracemalloc.get_traced_memory()[0] - held
+        tracemalloc.stop()
+        print(f"memory grew by {grown} bytes")
+        assert grown < MIDI_GROWTH_BYTES
         await midi.close()
         assert engine.calls == [] and problems == [] and engine.state == state and midi.clock_bpm is None
 
