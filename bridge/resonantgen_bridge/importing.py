@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from resonantgen.session.codec import pack, unpack
-from resonantgen.session.importing import ImportOptions, report
+from resonantgen.session.import_options import ImportOptions
+from resonantgen.session.import_report import report
 from resonantgen.session.jobs import Order, parse_role
 from resonantgen.session.session import Session
 from resonantgen.session.values import Take

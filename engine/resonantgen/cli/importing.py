@@ -71,7 +71,8 @@ def import_file(
         path = str(file.absolute()) if place.project is not None else str(file)
         _import_served(place, {"file": path, "track": track, "lock": lock, "fit": fit, **said}, as_json)
         return
-    from resonantgen.session.importing import ImportOptions, listen_only
+    from resonantgen.session.import_options import ImportOptions
+    from resonantgen.session.importing import listen_only
     from resonantgen.session.session import Session
 
     options = ImportOptions.parse(**said, fit=fit or "refuse")
@@ -112,7 +113,7 @@ def _import_served(place: Place, asked: Mapping[str, Any], as_json: bool) -> Non
 
 def _show(plan: Any, as_json: bool) -> None:
     """What was heard."""
-    from resonantgen.session.importing import plan_document, report
+    from resonantgen.session.import_report import plan_document, report
 
     if as_json:
         print_json(plan_document(plan))

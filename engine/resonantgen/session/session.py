@@ -25,7 +25,8 @@ from resonantgen.music.time import Meter, parse_tempo
 from resonantgen.prompt.intent import Intent
 from resonantgen.session import history
 from resonantgen.session.folder import has_database
-from resonantgen.session.importing import NOTHING_SAID, ImportOptions, OnPlan, Prepared, no_plan, prepare_import
+from resonantgen.session.import_options import NOTHING_SAID, ImportOptions
+from resonantgen.session.importing import OnPlan, Prepared, no_plan, prepare_import
 from resonantgen.session.jobs import (
     NEW_SEEDS,
     Job,

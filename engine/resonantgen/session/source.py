@@ -69,3 +69,12 @@ def shown_name(path: Path) -> str:
     """A file's name as text that can be shown and stored: names are bytes, and may be any."""
     text = path.name.encode("utf-8", "replace").decode("utf-8")
     return "".join(c if c.isprintable() else "?" for c in text)[:120] or "?"
+
+
+def bpm_text(tempo: Fraction) -> str:
+    return f"{float(tempo):g} bpm"
+
+
+def clock_text(seconds: float) -> str:
+    """ "2:08.5" """
+    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"

@@ -1,4 +1,6 @@
-"""Projects of format 2, whose takes were all notes: they are read as they are, and brought up to date by a writer."""
+"""Projects of format 2, whose takes were all notes, and 3, which knew no imported ones: they are read as they are, and
+brought up to date by a writer.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import recordings
 from engine.session.fakes import FakeStudio, words
 from resonantgen.errors import ProjectDamaged
 from resonantgen.music.notes import Role
 from resonantgen.session import folder
 from resonantgen.session.folder import SCHEMA_VERSION, upgraded_take
+from resonantgen.session.import_options import ImportOptions
+from resonantgen.session.produce import remake
 from resonantgen.session.rendition import render_wav
 from resonantgen.session.session import Session
 from resonantgen.session.store import Store
@@ -103,7 +108,7 @@ def test_nothing_but_what_is_new_changes(old: Path) -> None:
     after = bodies(old)
     for take_id, body in after.items():
         take = msgspec.json.decode(body)
-        assert take.pop("fit") is None
+        assert take.pop("fit") is None and take.pop("imported") is None and take["recipe"].pop("source") is None
         assert take["recipe"]["part"].pop("generator") == "pattern" and take["recipe"]["part"].pop("words") == ""
         assert msgspec.json.encode(take).decode() == before[take_id]
         assert upgraded_take(body) == body, "one that is up to date stays as it is"
@@ -166,3 +171,53 @@ def test_an_upgrade_that_fails_midway_leaves_format_2(old: Path, monkeypatch: py
     assert version(old) == 2 and bodies(old) == before
     with Session.open(old, studio=FakeStudio()) as session:
         session.regenerate()
+
+
+# Format 3
+
+
+@pytest.fixture
+def old_3(tmp_path: Path) -> Path:
+    """The dumped project on disk, its audio made again from the recipes that are in it."""
+    path = tmp_path / "old.rg"
+    path.mkdir()
+    with closing(sqlite3.connect(path / "project.db")) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.executescript(DUMP.with_name("project_version_3.sql").read_text(encoding="utf-8"))
+    (path / "audio").mkdir()
+    with Session.open(path, readonly=True, studio=FakeStudio()) as session:
+        for role in Role:
+            for take in session.takes(role):
+                context = {r: session._take(take_id) for r, take_id in take.recipe.context.items()}
+                _, data = remake(take.recipe, context, FakeStudio(), session.wav, session.imported_file)
+                (path / "audio" / f"{take.audio_sha256}.wav").write_bytes(data)
+    return path
+
+
+def test_of_format_3_nothing_but_what_is_new_changes(old_3: Path) -> None:
+    before = bodies(old_3)
+    assert version(old_3) == 3 and any(msgspec.json.decode(body)["fit"] for body in before.values())
+    with Session.open(old_3, readonly=True, studio=FakeStudio()) as session:
+        for role in Role:
+            for take in session.takes(role):
+                assert not take.is_imported and session.replay(take) == (take.notes_sha256, take.audio_sha256)
+    assert version(old_3) == 3 and bodies(old_3) == before
+    with Session.open(old_3, studio=FakeStudio()) as session:
+        assert session.playing[Role.DRUMS].is_sound and session.locked == {Role.DRUMS}
+    after = bodies(old_3)
+    assert version(old_3) == SCHEMA_VERSION and after.keys() == before.keys()
+    for take_id, body in after.items():
+        take = msgspec.json.decode(body)
+        assert take.pop("imported") is None and take["recipe"].pop("source") is None
+        assert msgspec.json.encode(take).decode() == before[take_id]
+
+
+def test_a_project_of_format_3_can_import(old_3: Path, tmp_path: Path) -> None:
+    guitar = recordings.write(tmp_path / "guitar.wav", recordings.chords(120.0, 2))
+    with Session.open(old_3, studio=FakeStudio()) as session:
+        options = ImportOptions.parse(tempo=400, meter="2/4")
+        session.import_audio(guitar, "harmony", options=options, lock=True)
+        take = session.playing[Role.HARMONY]
+        assert take.is_imported and session.replay(take) == (take.notes_sha256, take.audio_sha256)
+    with Session.open(old_3, readonly=True, studio=FakeStudio()) as session:
+        assert session.playing[Role.HARMONY] == take and session.locked == {Role.DRUMS, Role.HARMONY}

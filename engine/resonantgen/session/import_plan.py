@@ -1,0 +1,261 @@
+"""What of a recording becomes the track, and what becomes of the project: how what is heard meets what was said."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from resonantgen.errors import BadValue, TrackLocked
+from resonantgen.generators.progressions import fitted
+from resonantgen.music.notes import Role
+from resonantgen.music.theory import ChordSpan, Key, Mode, Progression
+from resonantgen.music.time import MAX_BARS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, TICKS_PER_QUARTER, Meter, parse_tempo
+from resonantgen.prompt.intent import Intent
+from resonantgen.session.import_options import ImportOptions
+from resonantgen.session.jobs import NEW_SEEDS, Job, Order, Standing
+from resonantgen.session.settings import DEFAULT_SAMPLE_RATE, Options, first_part, first_settings
+from resonantgen.session.source import Imported, Source, bpm_text
+from resonantgen.session.values import Settings
+
+if TYPE_CHECKING:
+    from resonantgen.audio.analysis import Analysis
+    from resonantgen.audio.sound_file import FileFacts
+
+UNHEARD_SECONDS = 0.02  # of drift over all that is taken: a tempo that is nearer than that is the same
+CUT_THERE_SECONDS = 0.02
+NEAR_OCTAVE = 0.04  # half or double of a tempo that is heard is taken for it, if it is so near to the project's
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What is heard in a file."""
+
+    name: str
+    facts: FileFacts
+    analysis: Analysis  # times count from the file's start
+    end_seconds: float  # up to where there is sound that was listened to
+    options: ImportOptions
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPlan:
+    """What an import is going to do. `order` is what the session takes the result for."""
+
+    order: Order
+    source: Source
+    chords: Progression  # of the track, as long as the project
+    imported: Imported  # but for stretch and gain, which come of the doing
+    advice: tuple[str, ...]  # what a person may want to do about it
+
+    @property
+    def role(self) -> Role:
+        (role,) = self.order.job.parts
+        return role
+
+
+def plan_import(heard: Heard, sha256: str, suffix: str, role: Role, standing: Standing, number: int) -> ImportPlan:
+    """What of a recording becomes the track, and what becomes of the project.
+
+    `number` is that of the take. Raises TrackLocked, and BadValue where the project has another tempo and nothing was
+    said of that.
+    """
+    refuse_locked(role, standing)
+    options, analysis = heard.options, heard.analysis
+    beside = standing.settings if has_beside(standing, role) else None
+    meter = _meter(options, analysis, beside)
+    own = _tempo(heard, meter, beside)
+    start = _start(options, analysis)
+    bar_seconds = meter.bar_ticks / TICKS_PER_QUARTER * 60 / float(own)
+    available = max(math.floor((heard.end_seconds - start) / bar_seconds + 0.05), 1)
+    wanted = min(options.bars or available, MAX_BARS)
+    bars = beside.bars if beside else wanted
+    taken = min(wanted, available, bars)
+    heard_chords = _chords(heard, own, meter, taken, start)
+    settings = _settings(heard, standing, beside, own, meter, bars, sha256)
+    settings, advice = _met(settings, heard, role, standing, own, taken * bar_seconds)
+    part = first_part(role, settings, Intent(""))
+    seed = settings.seed
+    staying = {r: take for r, take in standing.playing.items() if r is not role}
+    job = Job(Intent(""), settings, {role: part}, {role: seed}, staying)
+    chords = fitted(heard_chords, settings.length_ticks)
+    source = Source(sha256, suffix, heard.name, round(start, 6), own, taken)
+    order = Order(
+        "import", job, replace(standing, seed=seed if standing.settings is None else standing.seed), {role: number}
+    )
+    return ImportPlan(order, source, chords, _imported(heard, settings), advice)
+
+
+def has_beside(standing: Standing, role: Role) -> bool:
+    """Whether other tracks play, to which the recording has to come."""
+    return any(r is not role for r in standing.playing)
+
+
+def refuse_locked(role: Role, standing: Standing) -> None:
+    if role in standing.locked:
+        raise TrackLocked(
+            f"{role.value} is locked, so nothing was imported. Unlock it with: resonantgen unlock {role.value}"
+        )
+
+
+def _project_rate(standing: Standing, file_rate: int) -> int:
+    if standing.settings is not None:
+        return standing.settings.sample_rate
+    return file_rate if MIN_SAMPLE_RATE <= file_rate <= MAX_SAMPLE_RATE else DEFAULT_SAMPLE_RATE
+
+
+def _meter(options: ImportOptions, analysis: Analysis, beside: Settings | None) -> Meter:
+    if beside is None:
+        return options.meter or analysis.meter
+    if options.meter not in (None, beside.meter):
+        raise BadValue(f"The project is in {beside.meter}, and a recording in {options.meter} cannot join it.")
+    return beside.meter
+
+
+def _start(options: ImportOptions, analysis: Analysis) -> float:
+    """Where the first bar begins. A file that was cut at a bar line begins there, whatever its first attack takes."""
+    if options.offset_seconds is not None:
+        return options.offset_seconds
+    return 0.0 if analysis.downbeat_seconds <= CUT_THERE_SECONDS else analysis.downbeat_seconds
+
+
+def _tempo(heard: Heard, meter: Meter, beside: Settings | None) -> Fraction:
+    """The recording's own: as it was said, otherwise as it was heard, the project's or a whole number if it is as near.
+
+    Where no beat is heard, that of the project, or of so many bars as were said. Raises BadValue.
+    """
+    options, analysis = heard.options, heard.analysis
+    if options.tempo_bpm is not None:
+        return options.tempo_bpm
+    if analysis.tempo_bpm is None:
+        if beside is not None:
+            return beside.tempo_bpm
+        if options.bars is not None:
+            quarters = options.bars * meter.bar_ticks / TICKS_PER_QUARTER
+            length = heard.end_seconds - (options.offset_seconds or 0.0)
+            return parse_tempo(Fraction(round(quarters * 60 / length * 1000), 1000))
+        raise BadValue(
+            f"No beat can be heard in {heard.name}, so its tempo has to be said: --tempo 120, or how many bars it "
+            "lasts: --bars 8."
+        )
+    tempo = analysis.tempo_bpm
+    if beside is not None:
+        project = float(beside.tempo_bpm)
+        tempo = next((tempo * f for f in (1.0, 2.0, 0.5) if abs(tempo * f / project - 1) <= NEAR_OCTAVE), tempo)
+    seconds = heard.end_seconds - analysis.downbeat_seconds
+    near = [*([beside.tempo_bpm] if beside is not None else []), Fraction(round(tempo)), Fraction(round(2 * tempo), 2)]
+    for candidate in near:
+        if abs(tempo / float(candidate) - 1) * seconds <= UNHEARD_SECONDS:
+            return candidate
+    return parse_tempo(Fraction(round(tempo * 1000), 1000))
+
+
+def _chords(heard: Heard, own: Fraction, meter: Meter, bars: int, start: float) -> Progression:
+    """Of so many bars of the recording, as they were said or heard; in drums, the key's own triad."""
+    options = heard.options
+    length = bars * meter.bar_ticks
+    if options.chords is not None:
+        spans = []
+        for bar in range(bars):
+            names = options.chords[bar % len(options.chords)]
+            edges = [bar * meter.bar_ticks + i * meter.bar_ticks // len(names) for i in range(len(names) + 1)]
+            spans += [ChordSpan(c, a, b - a) for c, a, b in zip(names, edges[:-1], edges[1:], strict=True)]
+        return Progression(tuple(spans))
+    analysis = replace(
+        heard.analysis, tempo_bpm=float(own), meter=meter, downbeat_seconds=start, key=options.key or heard.analysis.key
+    )
+    progression = analysis.progression(bars, start)
+    assert progression.length_ticks == length, (progression.length_ticks, length)
+    return progression
+
+
+def _settings(
+    heard: Heard,
+    standing: Standing,
+    beside: Settings | None,
+    own: Fraction,
+    meter: Meter,
+    bars: int,
+    sha256: str,
+) -> Settings:
+    """Those of the project, where other tracks play; otherwise the recording's."""
+    if beside is not None:
+        return beside
+    key = heard.options.key or heard.analysis.key or (standing.settings.key if standing.settings else None)
+    seed = int(sha256[:12] or "0", 16) % NEW_SEEDS
+    rate = _project_rate(standing, heard.facts.sample_rate)
+    before = standing.settings
+    # Without words, as with them: a project that is there keeps its style.
+    return first_settings(
+        Intent("", style=before.style if before else None), Options(own, key, meter, bars, rate), seed, None
+    )
+
+
+def _met(
+    settings: Settings, heard: Heard, role: Role, standing: Standing, own: Fraction, seconds: float
+) -> tuple[Settings, tuple[str, ...]]:
+    """The settings after a recording of this tempo and key has come, and what there is to say about that.
+
+    Raises BadValue for another tempo of which nothing was said, TrackLocked for a key that locked tracks cannot take.
+    """
+    if not has_beside(standing, role):
+        return settings, ()
+    follow = heard.options.fit == "follow"
+    if own != settings.tempo_bpm:
+        if heard.options.fit == "refuse":
+            there, here = bpm_text(own), bpm_text(settings.tempo_bpm)
+            raise BadValue(
+                f"{heard.name} is at {there} and the project at {here}. Add --follow to take the project to {there}, "
+                f"--stretch to bring the recording to {here}, or --tempo BPM if its tempo is another one."
+            )
+        if follow:
+            settings = replace(settings, tempo_bpm=own)
+    key = heard.options.key or heard.analysis.key
+    if key is None or role is Role.DRUMS or key == settings.key:
+        return settings, ()
+    pitched = [r for r in standing.playing if r not in (role, Role.DRUMS)]
+    held = [r.value for r in pitched if r in standing.locked]
+    if not follow and pitched:
+        return settings, (
+            f"it is in {key}, the project in {settings.key}: --follow takes the project there, --key says another",
+        )
+    if held:
+        raise TrackLocked(
+            f"{heard.name} is in {key}, and {' and '.join(held)} {'is' if len(held) == 1 else 'are'} locked in "
+            f'{settings.key}. Unlock with: resonantgen unlock {held[0]}, or say its key: --key "{settings.key}"'
+        )
+    advice = (f"{' and '.join(pitched)} still play in {settings.key} until: resonantgen regenerate",) if pitched else ()
+    return replace(settings, key=key), advice
+
+
+def _imported(heard: Heard, settings: Settings) -> Imported:
+    analysis, facts = heard.analysis, heard.facts
+    key = analysis.key or Key(0, Mode.MAJOR)
+    names: list[str] = []
+    for span in analysis.chords:
+        name = span.chord.symbol(key) if span.chord else ""
+        if name and (not names or names[-1] != name):
+            names.append(name)
+    return Imported(
+        format=facts.format,
+        seconds=round(facts.seconds, 3),
+        sample_rate=facts.sample_rate,
+        channels=facts.channels,
+        heard_seconds=round(analysis.seconds, 3),
+        heard_tempo_bpm=analysis.tempo_bpm,
+        tempo_clarity=analysis.tempo_clarity,
+        heard_start_seconds=analysis.downbeat_seconds,
+        heard_key=None if analysis.key is None else str(analysis.key),
+        key_clarity=analysis.key_clarity,
+        heard_chords=" ".join(names),
+        onsets=len(analysis.onsets_seconds),
+        low=None if analysis.register is None else analysis.register.low,
+        high=None if analysis.register is None else analysis.register.high,
+        loudness_lufs=analysis.loudness_lufs,
+        corrected=heard.options.corrected,
+        remarks=heard.remarks,
+        stretch=1.0,
+        gain_db=0.0,
+    )
