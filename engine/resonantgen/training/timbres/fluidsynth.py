@@ -107,9 +107,11 @@ class FluidTimbre:
                 run = subprocess.run(command, capture_output=True, timeout=LONGEST_RUN_SECONDS, check=False)
             except subprocess.TimeoutExpired:
                 raise AudioError("FluidSynth does not come to an end. Try again, or with another seed.") from None
-            if run.returncode != 0 or not sound.is_file():
-                said = run.stderr.decode(errors="replace").strip().splitlines()
-                raise AudioError(f"FluidSynth failed ({said[-1] if said else f'exit code {run.returncode}'}).")
+            said = run.stderr.decode(errors="replace").splitlines()
+            errors = [line for line in said if "error:" in line]  # it exits with 0 where a soundfont cannot be read
+            if run.returncode != 0 or errors or not sound.is_file():
+                what = errors[0].partition("error:")[2].strip() if errors else f"exit code {run.returncode}"
+                raise AudioError(f"FluidSynth cannot play on {self.soundfont.path} ({what}).")
             samples = soundfile.read(sound, dtype="float64", always_2d=True)[0].mean(axis=1)
         frames = round(seconds * RENDER_RATE)
         return np.pad(samples[:frames], (0, max(0, frames - len(samples))))
