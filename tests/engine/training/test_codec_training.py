@@ -1,0 +1,235 @@
+"""What the codec is trained with: codebooks that follow what they are given, losses that say what they claim."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from resonant_models import TINY
+from resonantgen.codecs.resonant.model import Resonant
+from resonantgen.codecs.rvq import ResidualQuantizer
+from resonantgen.training.codec_losses import MelDistance, si_sdr_db, snr_db
+from resonantgen.training.codec_task import UNQUANTIZED_STEPS, CodecSettings, CodecTask, evaluate
+from resonantgen.training.quantizing import LearningQuantizer
+from resonantgen.training.sounds import Sound
+
+RATE = 24_000
+SMALL = replace(TINY, cardinality=16, encoder_blocks=1, decoder_blocks=1)
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def tone(hertz: float, seconds: float, gain: float = 0.4) -> Tensor:
+    """[1, T]"""
+    return gain * torch.sin(2 * math.pi * hertz * torch.arange(round(seconds * RATE)) / RATE)[None]
+
+
+# -- the quantiser ----------------------------------------------------------------------------------------------------
+
+
+def learning(codebooks: int = 3, cardinality: int = 4, dimension: int = 2) -> LearningQuantizer:
+    return LearningQuantizer(ResidualQuantizer(codebooks, cardinality, dimension)).train()
+
+
+def counts(*of_sounds: int) -> Tensor:
+    return torch.tensor(of_sounds)
+
+
+def test_entries_follow_their_clusters() -> None:
+    """Clusters that wander, each with an entry: the entries are where the clusters have come to."""
+    centres = torch.tensor([[2.0, 2.0], [-2.0, 2.0], [2.0, -2.0], [-2.0, -2.0]])
+    quantizer, generator = learning(codebooks=1), seeded(1)
+    quantizer(centres[None], counts(1), generator)
+    quantizer.quantizer.codebooks[0] = centres
+    quantizer.resume()
+    for step in range(400):
+        chosen = torch.randint(4, (1, 64), generator=generator)
+        moved = centres + min(1.0, step / 100) * torch.tensor([1.5, 0.5])
+        quantizer(moved[chosen] + 0.1 * torch.randn(1, 64, 2, generator=generator), counts(1), generator)
+    torch.testing.assert_close(quantizer.quantizer.codebooks[0], moved, rtol=0, atol=0.06)
+
+
+def test_all_entries_come_to_be_used() -> None:
+    """Whatever they begin with: what is nearest to nothing begins again among the vectors."""
+    quantizer, generator = learning(codebooks=2, cardinality=32, dimension=3), seeded(2)
+    quantizer(torch.randn(2, 50, 3, generator=generator), counts(2, 2), generator)
+    quantizer.quantizer.codebooks[0, 5:] = 1_000.0
+    quantizer.sums[0, 5:] = 1_000.0 * quantizer.sizes[0, 5:, None]
+    for _ in range(300):
+        x = torch.randn(2, 200, 3, generator=generator)
+        quantizer(x, counts(2, 2), generator)
+    assert float(quantizer.quantizer.codebooks.abs().max()) < 10
+    used = quantizer.quantizer.search(2).encode(torch.randn(1, 5_000, 3, generator=generator))
+    assert [len(row.unique()) for row in used[0]] == [32, 32]
+
+
+def test_each_sound_has_its_own_number_of_codebooks() -> None:
+    quantizer, generator = learning(codebooks=3, cardinality=16, dimension=4), seeded(3)
+    x = torch.randn(3, 40, 4, generator=generator)
+    for _ in range(20):
+        quantizer(x, counts(3, 3, 3), generator)
+    quantizer.eval()
+    passed, _, _ = quantizer(x, counts(1, 2, 3), generator)
+    indices = quantizer.quantizer.search(3).encode(x)
+    for row, count in enumerate((1, 2, 3)):
+        expected = quantizer.quantizer.decode(indices[row : row + 1, :count])
+        torch.testing.assert_close(passed[row : row + 1], expected, rtol=0, atol=1e-5)
+    errors = (passed - x).square().mean(dim=(1, 2))
+    assert errors[0] > errors[1] > errors[2]
+
+
+def test_it_moves_only_in_training() -> None:
+    quantizer, generator = learning(), seeded(4)
+    x = torch.randn(1, 30, 2, generator=generator)
+    quantizer(x, counts(3), generator)
+    before = quantizer.quantizer.codebooks.clone()
+    quantizer.eval()(x, counts(3), generator)
+    assert torch.equal(quantizer.quantizer.codebooks, before)
+    quantizer.train()(x, counts(3), generator)
+    assert not torch.equal(quantizer.quantizer.codebooks, before)
+
+
+def test_it_begins_when_all_codebooks_have_been_used() -> None:
+    quantizer, generator = learning(), seeded(5)
+    x = torch.randn(2, 30, 2, generator=generator)
+    quantizer(x, counts(1, 2), generator)
+    assert not bool(quantizer.begun)
+    quantizer(x, counts(3, 1), generator)
+    assert bool(quantizer.begun) and bool(quantizer.quantizer.codebooks[2].abs().sum() > 0)
+
+
+def test_gradients_pass_as_if_it_were_not_there() -> None:
+    """And the distance pulls vectors to their entries."""
+    quantizer, generator = learning(), seeded(6)
+    x = torch.randn(1, 30, 2, generator=generator)
+    quantizer(x, counts(3), generator)
+    quantizer.eval()
+    x.requires_grad_()
+    passed, distance, first = quantizer(x, counts(3), generator)
+    wanted = torch.randn(1, 30, 2, generator=generator)
+    (gradient,) = torch.autograd.grad((passed * wanted).sum(), x, retain_graph=True)
+    torch.testing.assert_close(gradient, wanted)
+    (pull,) = torch.autograd.grad(distance, x)
+    nearer, _, _ = quantizer(x.detach() - pull, counts(3), generator)
+    assert (nearer - (x - pull)).square().mean() < (passed - x).square().mean()
+
+
+def test_codebooks_that_were_learned_before_go_on() -> None:
+    """The first steps leave them nearly where they are."""
+    quantizer, generator = learning(codebooks=2, cardinality=8), seeded(7)
+    x = torch.randn(4, 100, 2, generator=generator)
+    for _ in range(200):
+        quantizer(x, counts(2, 2, 2, 2), generator)
+    learned = quantizer.quantizer.codebooks.clone()
+    again = LearningQuantizer(quantizer.quantizer).train()
+    again.resume()
+    again(x, counts(2, 2, 2, 2), generator)
+    torch.testing.assert_close(quantizer.quantizer.codebooks, learned, rtol=0, atol=0.6)
+    assert float((quantizer.quantizer.codebooks - learned).square().mean().sqrt()) < 0.1
+
+
+# -- losses -----------------------------------------------------------------------------------------------------------
+
+
+def test_ratios_of_signal_to_noise() -> None:
+    """Noise of a known power, at a right angle to the signal."""
+    x = tone(500, 0.5)
+    noise = tone(1_000, 0.5) / 10  # 20 dB below
+    assert float(snr_db(x + noise, x)) == pytest.approx(20, abs=0.02)
+    assert float(si_sdr_db(x + noise, x)) == pytest.approx(20, abs=0.02)
+    assert float(snr_db(x / 2, x)) == pytest.approx(20 * math.log10(2), abs=0.01)
+    assert float(si_sdr_db((x + noise) / 3, x)) == pytest.approx(20, abs=0.02), "however loud"
+    assert float(si_sdr_db(-x - noise, x)) == pytest.approx(20, abs=0.02)
+    assert float(snr_db(x, x)) == pytest.approx(60, abs=0.1)
+    assert float(snr_db(100_000 * x, x)) == pytest.approx(-60)
+    assert float(snr_db(torch.zeros_like(x), x)) == pytest.approx(0, abs=0.01)
+    assert float(si_sdr_db(tone(1_000, 0.5), x)) < -60
+
+
+def test_they_are_of_each_signal_and_of_silence_too() -> None:
+    x = torch.cat((tone(300, 0.1), tone(900, 0.1), 0 * tone(1, 0.1)))
+    y = x + 0.01
+    together, alone = snr_db(y, x), [snr_db(y[row : row + 1], x[row : row + 1]) for row in range(3)]
+    torch.testing.assert_close(together, torch.cat(alone))
+    assert bool(si_sdr_db(y, x).isfinite().all()) and bool(snr_db(x, x).isfinite().all())
+
+
+def test_the_distance_of_mel_spectrograms() -> None:
+    mel, x = MelDistance(RATE), tone(500, 0.3)
+    noise = torch.randn(x.shape, generator=seeded(8))
+    assert float(mel(x, x)) == 0
+    near, far = float(mel(x + 0.001 * noise, x)), float(mel(x + 0.1 * noise, x))
+    assert 0 < near < far
+    assert float(mel(tone(510, 0.3), x)) < float(mel(tone(2_000, 0.3), x)), "nearer in pitch is nearer"
+    white = 0.3 * noise
+    louder = float(mel(2 * white, white))
+    assert louder == pytest.approx(3 * (math.log10(2) + 0.3), rel=0.05), "each window: 6 dB, and all of its mean"
+    y = (0.5 * x).requires_grad_()
+    mel(y, x).backward()
+    assert y.grad is not None and bool(y.grad.isfinite().all())
+
+
+# -- the task ---------------------------------------------------------------------------------------------------------
+
+
+def sounds(*pitches: float) -> Sequence[Sound]:
+    return [(32_767 * tone(hertz, 1.0)[0].numpy()).astype(np.int16) for hertz in pitches]
+
+
+def task(settings: CodecSettings, seed: int = 0) -> CodecTask:
+    torch.manual_seed(seed)
+    of_roles = {"bass": sounds(110.0), "melody": sounds(880.0, 990.0)}
+    return CodecTask(Resonant(SMALL), of_roles, {"bass": sounds(110.0)}, settings)
+
+
+def test_a_small_codec_learns_a_tone() -> None:
+    """150 steps: its loss falls by half, through the quantiser, and what it decodes comes to be the tone."""
+    settings = CodecSettings(batch=2, crop_seconds=0.25, snr=0.0, shares=(("melody", 0.0),))
+    learner = task(settings)
+    optimizer = torch.optim.AdamW(learner.parameter_groups(), lr=4e-3)
+    before, losses = learner.evaluate(), []
+    for step in range(150):
+        loss, parts = learner.loss(step, seeded(step))
+        assert bool(loss.isfinite()) and (parts["commitment"] == 0) == (step < UNQUANTIZED_STEPS)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:5]), losses[::10]
+    after = learner.evaluate()
+    assert after["bass dB"] > max(before["bass dB"] + 10, 3) and after["bass mel"] < before["bass mel"]
+
+
+def test_a_batch_is_drawn_from_the_generator_alone() -> None:
+    settings = CodecSettings(batch=3, crop_seconds=0.1)
+    first, second = (float(task(settings).loss(60, seeded(9))[0].detach()) for _ in range(2))
+    assert first == second
+    assert float(task(settings).loss(60, seeded(10))[0].detach()) != first
+
+
+def test_each_part_counts_as_its_weight_says() -> None:
+    settings = CodecSettings(batch=2, crop_seconds=0.1)
+    _, plain = task(settings).loss(60, seeded(11))
+    total, double = task(replace(settings, mel=2 * settings.mel)).loss(60, seeded(11))
+    assert double["mel"] == pytest.approx(2 * plain["mel"])
+    assert double["waveform"] == pytest.approx(plain["waveform"])
+    weighed = sum(value for name, value in double.items() if name != "snr") - settings.snr * double["snr"]
+    assert float(total.detach()) == pytest.approx(weighed, rel=1e-5)
+
+
+def test_evaluation_is_of_all_roles_and_leaves_silence_out() -> None:
+    torch.manual_seed(0)
+    codec = Resonant(SMALL).eval()
+    codec.quantizer.codebooks.normal_()
+    held_out = {"bass": sounds(110.0), "melody": [np.zeros(RATE, dtype=np.int16)]}
+    figures = evaluate(codec, held_out, MelDistance(RATE))
+    assert figures.keys() == {"bass dB", "bass mel", "tokens stay"}
+    assert all(math.isfinite(value) for value in figures.values()) and 0 <= figures["tokens stay"] <= 1
