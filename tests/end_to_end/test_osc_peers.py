@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from bridge_fakes import FakeEngine
-from osc_peer import HANG_SECONDS, serving, until
+from engine_process import HANG_SECONDS, EngineProcess, engine_process, make_project, needs_linux
+from osc_peer import serving, until
 
 needs_liblo = pytest.mark.skipif(
     not all(map(shutil.which, ("oscsend", "oscdump", "stdbuf"))), reason="needs Debian's liblo-tools and coreutils"
@@ -34,9 +35,13 @@ class Program:
             self.lines.append(line.decode().strip())
 
     async def wait_for(self, *parts: str) -> str:
-        """The first line with all these in it."""
-        await until(lambda: any(all(part in line for part in parts) for line in self.lines))
-        return next(line for line in self.lines if all(part in line for part in parts))
+        """The first line with all these in it. TimeoutError if none comes."""
+        async with asyncio.timeout(HANG_SECONDS):  # as long as a served engine may take on a busy machine
+            while True:
+                for line in self.lines:
+                    if all(part in line for part in parts):
+                        return line
+                await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
@@ -154,3 +159,57 @@ def test_pure_data_locks_and_hears_the_echo(tmp_path: Path) -> None:
         ]
 
     asyncio.run(whole())
+
+
+# -- at a served engine -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
+    with engine_process(make_project(tmp_path_factory.mktemp("peers") / "night.rg")) as engine:
+        yield engine
+        assert engine.end() == 0
+        assert engine.errors == ""
+
+
+def osc_port(engine: EngineProcess) -> int:
+    return int(engine.addresses["osc"].rpartition(":")[2])
+
+
+@needs_linux
+@needs_liblo
+def test_oscsend_locks_and_regenerates_what_is_served(served: EngineProcess) -> None:
+    async def whole() -> None:
+        port, screen = osc_port(served), free_port()
+        async with running("stdbuf", "-oL", "oscdump", str(screen)) as dump:
+            while not any('/rg/track/melody/take s "melody-1"' in line for line in dump.lines):
+                await oscsend(port, "/rg/subscribe", "ii", 1, screen)  # until oscdump listens
+                await asyncio.sleep(0.05)
+            await oscsend(port, "/rg/track/drums/lock", "i", 1)
+            await dump.wait_for("/rg/track/1/lock i 1")
+            await oscsend(port, "/rg/track/1/regenerate", "i", 1)
+            await dump.wait_for('/rg/error ss "TrackLocked"', "drums")
+            await oscsend(port, "/rg/regenerate", "s", "another idea")
+            for track in ("bass", "harmony", "melody"):
+                await dump.wait_for(f'/rg/track/{track}/take s "{track}-2"')
+            await oscsend(port, "/rg/subscribe", "ii", 0, screen)
+        assert not any("drums-2" in line for line in dump.lines)
+
+    asyncio.run(whole())
+    assert served.state["track/drums/take"] == "drums-1" and served.state["track/drums/lock"]
+
+
+@needs_linux
+@needs_pd
+def test_pure_data_locks_what_is_served(served: EngineProcess, tmp_path: Path) -> None:
+    async def whole() -> None:
+        patch = tmp_path / "surface.pd"
+        patch.write_text(PATCH.format(port=osc_port(served)), encoding="utf-8")
+        async with running("pd", "-nogui", "-noaudio", "-nomidi", "-stderr", str(patch)) as pd:
+            await pd.wait_for("got:", "rg track 2 lock 1")
+            await pd.wait_for("got:", "rg error BadValue")
+            await pd.wait_for("got:", "rg track melody take")
+            await pd.wait_for("got:", "rg beat")
+
+    asyncio.run(whole())
+    assert served.state["track/bass/lock"]
