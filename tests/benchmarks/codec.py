@@ -1,9 +1,10 @@
-"""How fast EnCodec is beside the references, for docs/benchmarks.md: `python tests/benchmarks/codec.py`.
+"""How fast codecs are, EnCodec beside the references, for docs/benchmarks.md: `python tests/benchmarks/codec.py`.
 
 EnCodec 24 kHz at its real size with random weights, 6 kbit/s (8 codebooks), 10 seconds of sound: the `encodec` package
 and `transformers` at once, ours at once and as a stream in chunks of 1 and 8 frames. In each round everyone has a turn,
 so that what else the machine does hits all alike; the best round counts. Codes are compared, too. `--threads 1 2`
-measures with one core, then with two; `--cpu-time` counts this process's time alone, for a busy machine.
+measures with one core, then with two; `--cpu-time` counts this process's time alone, for a busy machine. Then the same
+of our own codec, which has no reference: `--only resonant`.
 """
 
 from __future__ import annotations
@@ -15,20 +16,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import encodec_reference as reference
+from resonant_models import random_codec
 from resonantgen.codecs.bandwidth import codebooks_at
 from resonantgen.codecs.base import Codes
 from resonantgen.codecs.encodec.config import ENCODEC_24KHZ
+from resonantgen.codecs.network import NetworkCodec
+from resonantgen.codecs.resonant.config import ResonantConfig
 
 BANDWIDTH_KBPS = 6.0
-Work = Callable[[], object]
+Works = dict[str, Callable[[], object]]
 
 
-def works(seconds: float) -> tuple[dict[str, Work], dict[str, Work]]:
-    """What is measured, of encoding and of decoding, by name."""
+def works(seconds: float) -> tuple[Works, Works]:
+    """What is measured, of EnCodec's encoding and of its decoding, by name: the references first."""
     config = ENCODEC_24KHZ
     theirs, package = reference.huggingface(config), reference.package(config)
     package.set_target_bandwidth(BANDWIDTH_KBPS)
@@ -39,37 +44,55 @@ def works(seconds: float) -> tuple[dict[str, Work], dict[str, Work]]:
     same = (theirs.encode(x, bandwidth=BANDWIDTH_KBPS).audio_codes[0] == codes.indices).double().mean()
     error = (theirs.decode(codes.indices[None], [None])[0] - ours.decode(codes)).abs().max()
     print(f"{codes.indices.shape[2]} frames; the same codes: {same:.2%}; sound differs by at most {error:.1e}")
+    encode: Works = {
+        "encodec": lambda: package.encode(x),
+        "transformers": lambda: theirs.encode(x, bandwidth=BANDWIDTH_KBPS),
+    }
+    decode: Works = {
+        "encodec": lambda: package.decode([(codes.indices, None)]),
+        "transformers": lambda: theirs.decode(codes.indices[None], [None]),
+    }
+    own_encode, own_decode = own_works(ours, x, codebooks)
+    return encode | own_encode, decode | own_decode
+
+
+def resonant_works(seconds: float) -> tuple[Works, Works]:
+    """The same of our own codec at its real size, with weights that are not trained."""
+    config = ResonantConfig()
+    x = reference.sound(ENCODEC_24KHZ, int(seconds * config.sample_rate))
+    return own_works(random_codec(config), x, codebooks_at(config, BANDWIDTH_KBPS))
+
+
+def own_works(codec: NetworkCodec, x: Tensor, codebooks: int) -> tuple[Works, Works]:
+    """A codec of ours at once and as a stream."""
+    codes = codec.encode(x, codebooks)
 
     def encode_stream(frames: int) -> None:
-        stream = ours.encoder(codebooks)
-        for chunk in x.split(frames * config.frame_samples, dim=2):
+        stream = codec.encoder(codebooks)
+        for chunk in x.split(frames * codec.frame_samples, dim=2):
             stream.push(chunk)
         stream.finish()
 
     def decode_stream(frames: int) -> None:
-        stream = ours.decoder()
+        stream = codec.decoder()
         for chunk in codes.indices.split(frames, dim=2):
             stream.push(Codes(chunk))
         stream.finish()
 
-    encode: dict[str, Work] = {
-        "encodec": lambda: package.encode(x),
-        "transformers": lambda: theirs.encode(x, bandwidth=BANDWIDTH_KBPS),
-        "ours": lambda: ours.encode(x, codebooks),
+    encode: Works = {
+        "ours": lambda: codec.encode(x, codebooks),
         "ours, 8 frames at a time": lambda: encode_stream(8),
         "ours, 1 frame at a time": lambda: encode_stream(1),
     }
-    decode: dict[str, Work] = {
-        "encodec": lambda: package.decode([(codes.indices, None)]),
-        "transformers": lambda: theirs.decode(codes.indices[None], [None]),
-        "ours": lambda: ours.decode(codes),
+    decode: Works = {
+        "ours": lambda: codec.decode(codes),
         "ours, 8 frames at a time": lambda: decode_stream(8),
         "ours, 1 frame at a time": lambda: decode_stream(1),
     }
     return encode, decode
 
 
-def best(works: dict[str, Work], rounds: int, clock: Callable[[], float]) -> dict[str, float]:
+def best(works: Works, rounds: int, clock: Callable[[], float]) -> dict[str, float]:
     """Seconds that each takes at best."""
     taken: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
@@ -86,18 +109,28 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--cpu-time", action="store_true", help="instead of time on the wall; with one thread")
+    parser.add_argument("--only", choices=CODECS, help="one of the codecs")
     options = parser.parse_args()
     clock = time.process_time if options.cpu_time else time.perf_counter
     with torch.inference_mode():
-        encode, decode = works(options.seconds)
-        for threads in options.threads:
-            torch.set_num_threads(threads)
-            for what, each in (("encode", encode), ("decode", decode)):
-                times = best(each, options.rounds, clock)
-                reference_time = min(times["encodec"], times["transformers"])
-                print(f"\n{what}, {threads} thread(s): times real time, over the faster reference")
-                for name, taken in times.items():
-                    print(f"  {name:26}{options.seconds / taken:6.1f}x {reference_time / taken:6.2f}")
+        for codec in [options.only] if options.only else CODECS:
+            encode, decode = CODECS[codec](options.seconds)
+            for threads in options.threads:
+                torch.set_num_threads(threads)
+                for what, each in (("encode", encode), ("decode", decode)):
+                    show(best(each, options.rounds, clock), options.seconds, f"{codec}: {what}, {threads} thread(s)")
+
+
+def show(times: dict[str, float], seconds: float, title: str) -> None:
+    """How much faster than real time; and than the faster reference, if there are any."""
+    references = [times[name] for name in ("encodec", "transformers") if name in times]
+    print(f"\n{title}: times real time" + (", over the faster reference" if references else ""))
+    for name, taken in times.items():
+        beside = f" {min(references) / taken:6.2f}" if references else ""
+        print(f"  {name:26}{seconds / taken:6.1f}x{beside}")
+
+
+CODECS = {"encodec": works, "resonant": resonant_works}
 
 
 if __name__ == "__main__":
