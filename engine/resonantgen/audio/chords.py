@@ -34,7 +34,7 @@ def _templates() -> Array:
     for row, chord in zip(rows, _chords(), strict=True):
         for step in QUALITIES[chord.quality]:
             row[(chord.root + step) % 12] = 1.0
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
 def read_chords(tones: Array, bass: Array, change_costs: Array, key: Key | None) -> list[Chord | None]:

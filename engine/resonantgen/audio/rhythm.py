@@ -69,7 +69,7 @@ class PulseSpectrum:
         places = np.clip(frequencies / self.bin_hz, 0, self.strengths.shape[1] - 1.001)
         low = places.astype(int)
         part = places - low
-        return self.strengths[:, low] * (1 - part) + self.strengths[:, low + 1] * part
+        return np.asarray(self.strengths[:, low] * (1 - part) + self.strengths[:, low + 1] * part)
 
 
 def pulse_spectrum(seconds: Array, weights: Array) -> PulseSpectrum:

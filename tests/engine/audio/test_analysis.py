@@ -109,6 +109,39 @@ def test_a_meter_that_is_said():
     assert found.bar_seconds == pytest.approx(3 * 60 / found.tempo_bpm)
 
 
+class Sliced:
+    """Sound that is read where it is needed, as from a file, and never as a whole."""
+
+    def __init__(self, samples, longest):
+        self.samples, self.longest, self.shape = samples, longest, samples.shape
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, frames):
+        assert isinstance(frames, slice) and frames.stop - frames.start <= self.longest, frames
+        return self.samples[frames]
+
+
+def test_long_sound_is_read_in_parts():
+    """Two minutes, of which never more than one is asked for at a time; and as single precision."""
+    samples = song(PROGRESSION * 7).astype(np.float32)
+    found = analyze(Sliced(samples, 60 * RATE), RATE)
+    assert found.key == Key(0, Mode.MAJOR)
+    assert found.tempo_bpm == pytest.approx(TEMPO, rel=0.005)
+    roots = [span.chord.root for span in found.progression(56).spans]
+    assert roots[:4] == [0, 9, 5, 7]
+
+
+def test_a_loop_begins_with_its_bar():
+    """The same music from its third beat on, cut to whole bars: whoever cut it so meant that beat."""
+    music = song(PROGRESSION * 2)[round(2 * BEAT * RATE) :]
+    bars = 8 * 4 * BEAT
+    cut, uncut = music[: round(bars * RATE)], music[: round((bars + 0.31) * RATE)]
+    assert analyze(cut, RATE).downbeat_seconds == pytest.approx(0, abs=0.02)
+    assert analyze(uncut, RATE).downbeat_seconds == pytest.approx(2 * BEAT, abs=0.05)
+
+
 @pytest.mark.parametrize("channels", [1, 2, 6])
 def test_silence(channels):
     found = analyze(np.zeros((RATE, channels)), RATE)
@@ -162,9 +195,8 @@ def made(chords):
 def test_a_progression_of_chords_between_the_beats():
     """What was not heard continues what was; what was heard before the bar counts for its start."""
     am, f = Chord.parse("Am"), Chord.parse("F")
-    found = made(
-        (HeardChord(None, 0.0, 0.5), HeardChord(am, 0.5, 1.52), HeardChord(None, 1.52, 2.5), HeardChord(f, 2.5, 8))
-    )
+    times = [(None, 0.0, 0.5), (am, 0.5, 1.52), (None, 1.52, 2.5), (f, 2.5, 8.0)]
+    found = made(tuple(HeardChord(*time) for time in times))
     spans = found.progression(2).spans
     assert [(span.chord, span.start_ticks, span.end_ticks) for span in spans] == [(am, 0, 1920), (f, 1920, 3840)]
 
