@@ -5,6 +5,7 @@ As a program it trains in a folder, a line for each step, so that it can be kill
 
 from __future__ import annotations
 
+import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -62,6 +63,14 @@ class Follower:
 class Speaker(Follower):
     def stepped(self, history: History) -> None:
         print(history.steps, flush=True)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 if __name__ == "__main__":
