@@ -52,14 +52,14 @@ async def run_apart(module: str, *arguments: str, remove_unfinished: Callable[[i
     return answer
 
 
-def answer(project: str, work: Callable[[Session], dict[str, Any]]) -> None:
+def answer(project: str, work: Callable[[Session], dict[str, Any]], niceness: int = NICENESS) -> None:
     """In the process: print what the work gives, with its "folder", or what was wrong, as JSON."""
     from resonantgen.session.session import Session
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine, which then ends this process
     if hasattr(os, "nice"):
         with suppress(OSError):
-            os.nice(NICENESS)
+            os.nice(niceness)
     try:
         with Session.open(Path(project), readonly=True) as session:
             document = work(session)

@@ -23,6 +23,7 @@ from resonantgen.session.values import Take
 from resonantgen_bridge.apart import answer, run_apart
 
 _THIS = "resonantgen_bridge.importing"
+NICENESS = 3  # a person waits for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,9 @@ async def import_apart(project: Path, file: Path, track: str, lock: bool, said: 
 
 
 def main(project: str, file: str, track: str, said: str) -> None:
-    answer(project, lambda session: _made(session, Path(file), track, ImportOptions.parse(**json.loads(said))))
+    answer(
+        project, lambda session: _made(session, Path(file), track, ImportOptions.parse(**json.loads(said))), NICENESS
+    )
 
 
 def _made(session: Session, file: Path, track: str, options: ImportOptions) -> dict[str, Any]:
