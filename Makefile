@@ -4,11 +4,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PROMPT ?= dark techno with driving bass
 
-.PHONY: help demo musicgen test lint types benchmarks plugin plugin-windows clean
+.PHONY: help demo neural musicgen test lint types benchmarks plugin plugin-windows clean
 
 help:
 	@echo "make demo        environment, install, \"$(PROMPT)\" -> stems, mix, MIDI and a picture in ./demo"
-	@echo "make musicgen    what neural audio needs (PyTorch, transformers), into the environment"
+	@echo "make neural      what recordings, our codec and training need (PyTorch), into the environment"
+	@echo "make musicgen    what MusicGen needs (PyTorch, transformers), into the environment"
 	@echo "make test        environment, install, all tests"
 	@echo "make lint types  ruff and mypy"
 	@echo "make benchmarks  measures what docs/benchmarks.md states (35 minutes; needs jackd2, ardour, dpf-source)"
@@ -33,8 +34,11 @@ demo: $(VENV)/.run
 	@$(BIN)/resonantgen show --project demo.rg --picture demo/session.png
 
 # torch first: with --index-url https://download.pytorch.org/whl/cpu as TORCH_FROM, Linux does without CUDA's gigabytes.
-musicgen: $(VENV)/.run
+neural: $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(TORCH_FROM) torch
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[neural]"
+
+musicgen: neural
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[musicgen]"
 
 test: $(VENV)/.dev
