@@ -138,7 +138,8 @@ def spectrogram(x: NDArray[np.float32]) -> NDArray[np.float64]:
     """[frequencies, frames] in dB, the highest frequency first."""
     frames = np.lib.stride_tricks.sliding_window_view(x, WINDOW)[::HOP] * np.hanning(WINDOW)
     power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
-    return 10 * np.log10(power[:, : WINDOW // 2] + 1e-12).T[::-1]
+    louder = power[:, : WINDOW // 2].reshape(len(power), -1, 2).max(axis=2)  # of each two, so that pictures are small
+    return 10 * np.log10(louder + 1e-12).T[::-1]
 
 
 def draw(original: NDArray[np.float32], decoded: NDArray[np.float32], path: Path, label: str) -> None:
