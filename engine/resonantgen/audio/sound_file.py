@@ -79,10 +79,7 @@ def read_window(path: Path, start_seconds: float, seconds: float, sample_rate: i
                 raise AudioError(f"{path} ends before {start_seconds:.2f} seconds. Use a smaller --offset.") from None
         remarks: list[str] = []
         wanted = math.ceil(seconds * facts.sample_rate)
-        resampler = Resampler(facts.sample_rate, sample_rate, 2)
-        state = resampler.start()
-        made = [resampler.render(state, part) for part in _stereo_parts(file, facts, wanted, remarks)]
-        samples = np.concatenate([*made, resampler.finish(state)])
+        samples = _resampled(_stereo_parts(file, facts, wanted, remarks), facts.sample_rate, sample_rate)
     return Window(samples, sample_rate, start / facts.sample_rate, tuple(remarks))
 
 
@@ -151,6 +148,15 @@ def _stereo_parts(file: soundfile.SoundFile, facts: FileFacts, wanted: int, rema
         yield _stereo(part)
     if broken:
         remarks.append(f"{broken} samples that are no numbers are silent")
+
+
+def _resampled(parts: Iterator[Array], source_rate: int, target_rate: int) -> Array:
+    if source_rate == target_rate:  # a filter at the same rate would only take from it
+        return np.concatenate([np.zeros((0, 2)), *parts])
+    resampler = Resampler(source_rate, target_rate, 2)
+    state = resampler.start()
+    made = [resampler.render(state, part) for part in parts]
+    return np.concatenate([*made, resampler.finish(state)])
 
 
 def _stereo(part: Array) -> Array:
