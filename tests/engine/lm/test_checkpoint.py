@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from resonantgen.errors import ModelDamaged, ModelError, ModelNotFound, StorageError
-from resonantgen.lm.checkpoint import LAYOUT, assemble, load, save
+from resonantgen.lm.checkpoint import LAYOUT, assemble, load, load_all, save
 from resonantgen.lm.config import LMConfig
 from tiny_lm import TINY, TINY_ODD, TINY_PREFIX, tiny_model
 
@@ -199,3 +199,22 @@ def test_a_failed_save_leaves_the_old_file(saved: Path, tmp_path: Path, monkeypa
         save(path, tiny_model(seed=3), **CARD)
     assert path.read_bytes() == saved.read_bytes()
     assert [left.name for left in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+def test_what_is_beside_the_transformer_comes_back_and_is_checked(tmp_path: Path) -> None:
+    beside = {"conditions.weight": torch.arange(6.0).view(2, 3)}
+    about = {"role": "drums", "steps": 3}
+    path = tmp_path / "model.safetensors"
+    plain = save(tmp_path / "plain.safetensors", tiny_model(), name="a", licence="b", training_data="c")
+    card = save(path, tiny_model(), name="a", licence="b", training_data="c", beside=beside, about=about)
+    whole = load_all(path)
+    assert whole.card.about == about and whole.beside.keys() == beside.keys()
+    assert torch.equal(whole.beside["conditions.weight"], beside["conditions.weight"])
+    assert card.sha256 != plain.sha256
+    start = path.read_bytes()
+    spoilt = {name: tensor + 1 if name.startswith("beside.") else tensor for name, tensor in load_file(path).items()}
+    (length,) = struct.unpack("<Q", start[:8])
+    metadata = json.loads(start[8 : 8 + length])["__metadata__"]
+    save_file(spoilt, path, metadata)
+    with pytest.raises(ModelDamaged, match="checksum"):
+        load_all(path)
