@@ -101,7 +101,7 @@ def test_expand_undoes_compress() -> None:
 @pytest.mark.parametrize("frames", [1, 2, 9])
 def test_whole_networks_hold_it(frames: int) -> None:
     x = sound(frames * N - 33, batch=2).mT
-    # The encoder's last layer makes vectors of about 8, of sums of many terms: that is the rounding of 32 bits.
+    # Vectors are sums of many more terms than a sample is: that is the rounding of 32 bits.
     vectors = verify(codec().encoder_net, x, tolerance=2e-5)
     verify(codec().decoder_net, vectors)
 
