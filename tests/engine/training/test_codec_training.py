@@ -113,7 +113,7 @@ def test_gradients_pass_as_if_it_were_not_there() -> None:
     quantizer(x, counts(3), generator)
     quantizer.eval()
     x.requires_grad_()
-    passed, distance, first = quantizer(x, counts(3), generator)
+    passed, distance, _ = quantizer(x, counts(3), generator)
     wanted = torch.randn(1, 30, 2, generator=generator)
     (gradient,) = torch.autograd.grad((passed * wanted).sum(), x, retain_graph=True)
     torch.testing.assert_close(gradient, wanted)

@@ -72,7 +72,7 @@ def encoder(config: ResonantConfig) -> Sequence:
     first = Conv1d(config.frame_samples, width, 3, padding=Padding.ZERO)
     last = Conv1d(width, config.dimension, 1)
     with torch.no_grad():
-        last.weight *= VECTOR_GAIN
+        last.weight.mul_(VECTOR_GAIN)
     return Sequence([Mdct(config.frame_samples), Compress(config), first, *blocks, last])
 
 
