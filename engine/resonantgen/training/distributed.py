@@ -96,4 +96,4 @@ def share(tensors: Iterable[Tensor], here: World) -> None:
     """What rank 0 has, in all processes."""
     if here.size > 1:
         for tensor in tensors:
-            distributed.broadcast(tensor, 0)
+            distributed.broadcast(tensor.detach(), 0)  # in place, and nothing of it is learned from
