@@ -35,7 +35,7 @@ class CodecSettings:
     mel: float = 0.5
     coefficients: float = 2.0  # L1 of compressed coefficients
     waveform: float = 0.5  # L1 of samples
-    snr: float = 0.1  # of dB
+    snr: float = 0.3  # of dB
     commitment: float = 0.25
     again: float = 0.0  # what was decoded is encoded with the same tokens of the first codebook
     adversarial: float = 0.0
