@@ -28,8 +28,8 @@ from encodec_checkpoints import (
 from resonantgen.audio.resample import resample
 from resonantgen.cli import main
 from resonantgen.codecs.base import Codes
-from resonantgen.codecs.network import NetworkEncoder
 from resonantgen.codecs.loading import load_codec
+from resonantgen.codecs.network import NetworkEncoder
 from resonantgen.codecs.token_file import read_header, read_tokens
 from resonantgen.models.catalog import model_info
 from resonantgen.models.folder import FORMAT, FileRecord, Manifest, write_manifest
