@@ -241,13 +241,17 @@ def test_a_stale_file_is_no_engine(project: Path, run: Run) -> None:
 
 
 def test_transport(served: ServedEngine, run: Run) -> None:
-    for command in (["play"], ["stop"], ["seek", "2"], ["seek", "2", "3.5"], ["auto", "4"], ["auto", "0"]):
+    looped = (["loop"], ["loop", "3", "2"], ["loop", "--once"])
+    for command in (["play"], ["stop"], ["seek", "2"], ["seek", "2", "3.5"], *looped, ["auto", "4"], ["auto", "0"]):
         assert run(*command) == (0, "", ""), command
     assert served.told() == [
         ("play", {"on": True}),
         ("stop", {}),
         ("seek", {"bar": 2, "beat": 1.0}),
         ("seek", {"bar": 2, "beat": 3.5}),
+        ("loop", {"on": True, "first": 1, "bars": 0}),
+        ("loop", {"on": True, "first": 3, "bars": 2}),
+        ("loop", {"on": False, "first": 1, "bars": 0}),
         ("auto", {"every": 4}),
         ("auto", {"every": 0}),
     ]
@@ -416,6 +420,7 @@ MISTAKES = {
     "bar 0": ["seek", "0"],
     "bar x": ["seek", "x"],
     "beat 0": ["seek", "1", "0"],
+    "loop from 0": ["loop", "0"],
     "auto -1": ["auto", "--", "-1"],
     "auto x": ["auto", "x"],
     "mixing an unknown track": ["mix", "flute", "--gain", "0"],

@@ -182,6 +182,17 @@ def seek(bar: str, beat: str, project: Path | None, engine: str | None, keys: Pa
 
 
 @commands.command()
+@click.argument("first", default="1")
+@click.argument("bars", default="0")
+@click.option("--once", is_flag=True, help="Play to the end, and stop there.")
+@project_option
+@engine_options
+def loop(first: str, bars: str, once: bool, project: Path | None, engine: str | None, keys: Path | None) -> None:
+    """Play around: all of it, or from a bar on, or so many bars from it on, such as: resonantgen loop 3 2"""
+    _tell(project, engine, keys, "loop", {"on": not once, "first": first, "bars": bars})
+
+
+@commands.command()
 @click.argument("bars", metavar="BARS")
 @project_option
 @engine_options
