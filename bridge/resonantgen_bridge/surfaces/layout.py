@@ -48,6 +48,7 @@ _METER_LOW = -60.0  # dBFS at the foot of a meter
 _BAR_COUNTS, _AUTO_BARS = (1, 2, 4, 8, 16), (0, 2, 4, 8, 16)
 
 LEFT_OUT_COMMANDS = {
+    "import_audio": "it names a file, and has no OSC address",
     "stop": "play 0 is the same",
     "seek": "a loop of a few bars has no places to look for",
     "loop": "all of it is played around; the engine's own command line makes it shorter",
