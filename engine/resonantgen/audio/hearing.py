@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,23 +136,41 @@ def _hat(high: Array, seconds: float) -> DrumPiece:
 # One voice
 
 
-def _voice(around: Array, tempo: TempoMap, length: int, role: Role) -> list[Note]:
-    track = track_pitch(around, tempo.sample_rate, *RANGES_HZ[role])
+@dataclass(frozen=True, slots=True)
+class VoiceNote:
+    """A note that one voice is heard to play, in seconds from the sound's start."""
+
+    start_seconds: float
+    seconds: float
+    pitch: int
+    below_db: float  # the loudest moment of the whole sound
+
+
+def hear_voice(samples: Array, sample_rate: int, role: Role) -> list[VoiceNote]:
+    """The notes of a bass or melody [frames, channels], one at a time."""
+    track = track_pitch(samples, sample_rate, *RANGES_HZ[role])
     loudest = float(track.levels_db.max())
     sounding = (track.aperiodicity < LARGEST_APERIODICITY) & (track.levels_db > loudest - NOTE_RANGE_DB)
     tuning = _tuning(track.keys[sounding])
     keys = np.round(ndimage.median_filter(track.keys - tuning, 5)).astype(int)
-    onsets = hear_onsets(around, tempo.sample_rate)
+    onsets = hear_onsets(samples, sample_rate)
     notes = []
     for start, end in _segments(keys, sounding, track.levels_db, onsets):
-        seconds = _begins(start, onsets)
-        tick = _tick(seconds, tempo, length)
-        ticks = round((end - start) * HOP_SECONDS / tempo.seconds(1))
         key = int(np.median(keys[start:end]))
         key += max(0, -((key - LOWEST_KEY) // 12)) * 12
-        if tick >= 0 and key <= 127:
+        if key <= 127:
             below = loudest - float(track.levels_db[start:end].max())
-            notes.append(Note(tick, key, max(ticks, 1), _velocity(below)))
+            notes.append(VoiceNote(_begins(start, onsets), (end - start) * HOP_SECONDS, key, below))
+    return notes
+
+
+def _voice(around: Array, tempo: TempoMap, length: int, role: Role) -> list[Note]:
+    notes = []
+    for note in hear_voice(around, tempo.sample_rate, role):
+        tick = _tick(note.start_seconds, tempo, length)
+        if tick >= 0:
+            ticks = round(note.seconds / tempo.seconds(1))
+            notes.append(Note(tick, note.pitch, max(ticks, 1), _velocity(note.below_db)))
     return notes
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 INDEX = "session.json"
+TRACK_FILES = ("wav", "mid", "original", "tokens")
 _STAGED = ".export-"
 
 
@@ -79,6 +80,8 @@ def _files(session: SessionView) -> Iterator[tuple[str, bytes]]:
     for role, take in playing.items():
         yield f"{role.value}.wav", stems[role]
         yield f"{role.value}.mid", take_midi(take, settings.tempo_bpm)
+        if take.imported is not None and take.imported.tokens is not None:
+            yield f"{role.value}.rgt", session.tokens(take)
     mix = BytesIO()
     write_wav(mix, session.mix(stems), settings.sample_rate)
     yield "mix.wav", mix.getvalue()
@@ -171,12 +174,16 @@ def _describe_track(take: Take, settings: Settings, locked: bool) -> dict[str, A
 
 
 def _describe_import(take: Take) -> dict[str, Any]:
-    """Of a recording: the file that it was cut from, which is exported as it came, and what was heard in it."""
+    """Of a recording: the file that it was cut from, which is exported as it came, and what was heard in it.
+
+    Its tokens are those of the take as it was made, whatever tempo the session has now.
+    """
     source, imported = take.recipe.source, take.imported
     if source is None or imported is None:
         return {}
     described = {**asdict(source), "tempo_bpm": _number(source.tempo_bpm), **asdict(imported)}
-    return {"imported": described, "original": original_name(take.role, source)}
+    tokens = {} if imported.tokens is None else {"tokens": f"{take.role.value}.rgt"}
+    return {"imported": described, "original": original_name(take.role, source), **tokens}
 
 
 def original_name(role: Role, source: Source) -> str:
@@ -204,9 +211,7 @@ def _earlier_files(folder: Path) -> list[str]:
     try:
         index = json.loads((folder / INDEX).read_bytes())
         index["resonantgen_version"]  # a session.json of something else has none
-        ours = [
-            Path(track[kind]).name for track in index["tracks"] for kind in ("wav", "mid", "original") if kind in track
-        ]
+        ours = [Path(track[kind]).name for track in index["tracks"] for kind in TRACK_FILES if kind in track]
     except (OSError, ValueError, TypeError, KeyError):
         raise StorageError(
             f"{folder} holds files that are no export of ResonantGen. Choose a new or an empty folder."

@@ -94,7 +94,8 @@ def upgraded_take(body: str) -> str:
         take["recipe"]["part"].setdefault("words", "")
         take["recipe"].setdefault("source", None)
         take.setdefault("fit", None)
-        take.setdefault("imported", None)
+        if take.setdefault("imported", None) is not None:
+            take["imported"].setdefault("tokens", None)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return body
     return msgspec.json.encode(take).decode()  # fields stay in their order

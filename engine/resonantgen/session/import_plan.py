@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from resonantgen.errors import BadValue, TrackLocked
 from resonantgen.generators.progressions import fitted
-from resonantgen.music.notes import Role
+from resonantgen.music.harmonising import infer_harmony
+from resonantgen.music.notes import Note, Role, Score
 from resonantgen.music.theory import ChordSpan, Key, Mode, Progression
 from resonantgen.music.time import MAX_BARS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, TICKS_PER_QUARTER, Meter, parse_tempo
 from resonantgen.prompt.intent import Intent
@@ -21,10 +22,12 @@ from resonantgen.session.values import Settings
 
 if TYPE_CHECKING:
     from resonantgen.audio.analysis import Analysis
+    from resonantgen.audio.hearing import VoiceNote
     from resonantgen.audio.sound_file import FileFacts
 
 UNHEARD_SECONDS = 0.02  # of drift over all that is taken: a tempo that is nearer than that is the same
 CUT_THERE_SECONDS = 0.02
+VELOCITY = 100  # of heard notes: how loud they are says nothing of the chords
 NEAR_OCTAVE = 0.04  # half or double of a tempo that is heard is taken for it, if it is so near to the project's
 
 
@@ -38,6 +41,7 @@ class Heard:
     end_seconds: float  # up to where there is sound that was listened to
     options: ImportOptions
     remarks: tuple[str, ...]
+    voice: tuple[VoiceNote, ...] = ()  # where one is listened to: its notes, from the file's start
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class ImportPlan:
     order: Order
     source: Source
     chords: Progression  # of the track, as long as the project
-    imported: Imported  # but for stretch and gain, which come of the doing
+    imported: Imported  # but for stretch and gain, which come of the doing, as tokens do
     advice: tuple[str, ...]  # what a person may want to do about it
 
     @property
@@ -73,6 +77,7 @@ def plan_import(heard: Heard, sha256: str, suffix: str, role: Role, standing: St
     wanted = min(options.bars or available, MAX_BARS)
     bars = beside.bars if beside else wanted
     taken = min(wanted, available, bars)
+    heard = _harmonised(heard, role, own, meter, start, available)
     heard_chords = _chords(heard, own, meter, taken, start)
     settings = _settings(heard, standing, beside, own, meter, bars, sha256)
     settings, advice = _met(settings, heard, role, standing, own, taken * bar_seconds)
@@ -150,6 +155,27 @@ def _tempo(heard: Heard, meter: Meter, beside: Settings | None) -> Fraction:
         if abs(tempo / float(candidate) - 1) * seconds <= UNHEARD_SECONDS:
             return candidate
     return parse_tempo(Fraction(round(tempo * 1000), 1000))
+
+
+def _harmonised(heard: Heard, role: Role, own: Fraction, meter: Meter, start: float, bars: int) -> Heard:
+    """The same, with the key and the chords that its voice's notes suggest, where there is one voice."""
+    if not heard.voice:
+        return heard
+    from resonantgen.audio.analysis import HeardChord
+
+    second = TICKS_PER_QUARTER * float(own) / 60
+    length = bars * meter.bar_ticks
+    timed = [(round((n.start_seconds - start) * second), max(round(n.seconds * second), 1), n) for n in heard.voice]
+    notes = [Note(max(a, 0), n.pitch, b + min(a, 0), VELOCITY) for a, b, n in timed if a + b > 0]
+    harmony = infer_harmony(Score.of(notes, length), meter, role, heard.options.key)
+    chords = tuple(
+        HeardChord(span.chord, start + span.start_ticks / second, start + span.end_ticks / second)
+        for span in harmony.chords.spans
+    )
+    analysis = replace(heard.analysis, chords=chords)
+    if heard.options.key is None:
+        analysis = replace(analysis, key=harmony.key, key_clarity=harmony.key_clarity)
+    return replace(heard, analysis=analysis)
 
 
 def _chords(heard: Heard, own: Fraction, meter: Meter, bars: int, start: float) -> Progression:
@@ -258,4 +284,5 @@ def _imported(heard: Heard, settings: Settings) -> Imported:
         remarks=heard.remarks,
         stretch=1.0,
         gain_db=0.0,
+        tokens=None,
     )

@@ -62,8 +62,9 @@ def _correct(name: str, heard: Imported, how: str) -> str:
 def plan_document(plan: ImportPlan) -> dict[str, object]:
     """The same as `report`, as plain values."""
     settings = plan.order.job.settings
+    to_come = ("stretch", "gain_db", "tokens")
     return {
-        **{name: value for name, value in asdict(plan.imported).items() if name not in ("stretch", "gain_db")},
+        **{name: value for name, value in asdict(plan.imported).items() if name not in to_come},
         "name": plan.source.name,
         "start_seconds": plan.source.start_seconds,
         "tempo_bpm": float(plan.source.tempo_bpm),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from resonantgen.errors import AudioError
+from resonantgen.errors import AudioError, ModelError
 from resonantgen.generators.style import load_style
 from resonantgen.music.notes import Role, Score
 from resonantgen.packages import require_packages
@@ -23,9 +23,11 @@ from resonantgen.session.jobs import Order, Standing, parse_role
 from resonantgen.session.rendition import wav_of
 from resonantgen.session.source import IMPORTED, clock_text, shown_name, suffix_of
 from resonantgen.session.studio import Studio
+from resonantgen.session.tokens import reason_of
 from resonantgen.session.values import Recipe, Take
 
 PACKAGES = ("scipy",)
+SINGLE_VOICES = (Role.BASS, Role.MELODY)  # their chords are found from their notes
 LONGEST_SECONDS = 300.0  # that is listened to; 64 bars are no longer at 52 bpm and more
 SHORTEST_SECONDS = 0.1
 LOWEST_RATE, HIGHEST_RATE = 16_000, 48_000  # at which it is listened to
@@ -38,6 +40,7 @@ class Prepared:
     order: Order
     take: Take
     wav: bytes
+    tokens: bytes | None  # their file
 
 
 OnPlan = Callable[[ImportPlan], None]
@@ -75,8 +78,7 @@ def prepare_import(
     kept = keeper.import_path(f"{sha256}{suffix}")
     plan = plan_import(listen(kept, shown_name(path), role, options, standing), sha256, suffix, role, standing, number)
     on_plan(plan)
-    take, wav = import_take(plan, kept, studio)
-    return Prepared(plan.order, take, wav)
+    return import_take(plan, kept, studio)
 
 
 def check_file(path: Path) -> None:
@@ -91,6 +93,7 @@ def listen(path: Path, name: str, role: Role, options: ImportOptions, standing: 
     """Measure a file; memory does not grow with its length. Raises AudioError, ModelUnusable."""
     require_packages(PACKAGES, "neural", "Recordings cannot be imported")
     from resonantgen.audio.analysis import analyze
+    from resonantgen.audio.hearing import hear_voice
     from resonantgen.audio.sound_file import read_facts, read_window
 
     facts = read_facts(path)
@@ -113,6 +116,7 @@ def listen(path: Path, name: str, role: Role, options: ImportOptions, standing: 
             f"{clock_text(window.start_seconds + window.seconds)} was listened to; --offset says where else to begin"
         )
     shift = window.start_seconds
+    voice = hear_voice(samples, window.sample_rate, role) if role in SINGLE_VOICES else []
     moved = replace(
         analysis,
         downbeat_seconds=analysis.downbeat_seconds + shift,
@@ -122,7 +126,8 @@ def listen(path: Path, name: str, role: Role, options: ImportOptions, standing: 
         ),
         onsets_seconds=tuple(t + shift for t in analysis.onsets_seconds),
     )
-    return Heard(name, facts, moved, shift + window.seconds, options, tuple(remarks))
+    moved_voice = tuple(replace(note, start_seconds=note.start_seconds + shift) for note in voice)
+    return Heard(name, facts, moved, shift + window.seconds, options, tuple(remarks), moved_voice)
 
 
 def listen_only(path: Path, track: str, options: ImportOptions, standing: Standing | None) -> ImportPlan:
@@ -135,14 +140,21 @@ def listen_only(path: Path, track: str, options: ImportOptions, standing: Standi
     )
 
 
-def import_take(plan: ImportPlan, path: Path, studio: Studio) -> tuple[Take, bytes]:
-    """The take and its WAV file, from the recording's file. Raises AudioError, ModelUnusable."""
+def import_take(plan: ImportPlan, path: Path, studio: Studio) -> Prepared:
+    """The take, its WAV file and its tokens, from the recording's file. Raises AudioError, ModelUnusable."""
     order, role = plan.order, plan.role
     settings = order.job.settings
     heard = {r: take.id for r, take in order.job.staying.items()}
     recipe = Recipe(role, order.job.seeds[role], settings, order.job.parts[role], plan.chords, heard, plan.source)
     score, wav, gain_db = sound_of(recipe, path)
-    imported = replace(plan.imported, stretch=float(plan.source.tempo_bpm / settings.tempo_bpm), gain_db=gain_db)
+    tokens, told, data = None, "", None
+    try:
+        tokens, data = studio.tokens(wav)
+        told = str(tokens)
+    except ModelError as error:
+        told = f"no tokens: {reason_of(error)}"
+    stretch = float(plan.source.tempo_bpm / settings.tempo_bpm)
+    imported = replace(plan.imported, stretch=stretch, gain_db=gain_db, tokens=tokens)
     number = order.numbers[role]
     take = Take(
         id=f"{role.value}-{number}",
@@ -155,10 +167,10 @@ def import_take(plan: ImportPlan, path: Path, studio: Studio) -> tuple[Take, byt
         frames=settings.frames,
         audio_sha256=hashlib.sha256(wav).hexdigest(),
         notes_sha256=score.sha256,
-        summary=f"{plan.source.name}: {imported}",
+        summary=f"{plan.source.name}: {imported}, {told}",
         imported=imported,
     )
-    return take, wav
+    return Prepared(order, take, wav, data)
 
 
 def sound_of(recipe: Recipe, path: Path) -> tuple[Score, bytes, float]:

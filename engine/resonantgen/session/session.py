@@ -279,6 +279,8 @@ class Session(SessionView):
         number = self._store.last_number(role) + 1
         prepared = prepare_import(Path(path), role, options, self.standing, number, self._store, self._studio, on_plan)
         self._store.add_audio(prepared.wav)
+        if prepared.tokens is not None:
+            self._store.add_tokens(prepared.tokens)
         return prepared
 
     @property

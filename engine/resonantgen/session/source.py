@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -29,6 +30,29 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens:
+    """The tokens of a take's sound, as it was made. The project keeps their file; they never change."""
+
+    sha256: str  # of the file's bytes
+    model: str  # "resonant"
+    frames: int
+    bandwidth_kbps: float
+
+    @classmethod
+    def of(cls, data: bytes, model: str, frames: int, bandwidth_kbps: float) -> Tokens:
+        return cls(hashlib.sha256(data).hexdigest(), model, frames, bandwidth_kbps)
+
+    @property
+    def file_name(self) -> str:
+        """In the project's folder of imports."""
+        return f"{self.sha256}.rgt"
+
+    def __str__(self) -> str:
+        """For people: "tokens 600 frames, 6 kbit/s, resonant"."""
+        return f"tokens {self.frames} frames, {self.bandwidth_kbps:g} kbit/s, {self.model}"
+
+
+@dataclass(frozen=True, slots=True)
 class Imported:
     """What was heard in a recording, before anybody corrected it, and what was done to bring it onto the grid."""
 
@@ -51,6 +75,7 @@ class Imported:
     remarks: tuple[str, ...]  # what a person should know of the file: "6 channels, mixed down to 2"
     stretch: float  # its length after over before; 1.0: left as it was
     gain_db: float  # to the loudness of its role in the mix
+    tokens: Tokens | None  # of the take's sound; None: there was no codec
 
     def __str__(self) -> str:
         """For people: "beat 120.0 bpm, stretched by 0.8%, gain -3.1 dB"."""

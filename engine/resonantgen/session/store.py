@@ -2,7 +2,7 @@
 
     night.rg/project.db           SQLite (WAL): takes, revisions, and where the session stands
     night.rg/audio/<sha256>.wav   stems, named by the hash of the file's bytes, never changed once written
-    night.rg/imports/<sha256>.*   recordings that were imported, the files as they came, named alike
+    night.rg/imports/<sha256>.*   recordings that were imported, the files as they came, and tokens, named alike
     night.rg/project.lock         held by the one process that writes; writer.pid says which
 
 Audio is on the disk before the database refers to it, and each command is one transaction, so a process that is killed
@@ -45,7 +45,7 @@ from resonantgen.session.folder import (
     upgraded_take,
 )
 from resonantgen.session.setup import Setup
-from resonantgen.session.source import Source
+from resonantgen.session.source import Source, Tokens
 from resonantgen.session.values import Project, Revision, Take
 
 if TYPE_CHECKING:
@@ -190,12 +190,17 @@ class Store:
                 row = (take.id, take.role.value, take.number, take.audio_sha256, codec.encode(take))
                 self._database.execute("INSERT INTO take VALUES (?, ?, ?, ?, ?)", row)
                 if take.recipe.source is not None:
-                    self._database.execute("INSERT OR IGNORE INTO import VALUES (?)", (take.recipe.source.file_name,))
+                    self._keep_import(take.recipe.source.file_name)
+                if take.imported is not None and take.imported.tokens is not None:
+                    self._keep_import(take.imported.tokens.file_name)
             if revision is not None:
                 self._database.execute("DELETE FROM revision WHERE number >= ?", (revision.number,))
                 body = codec.encode(revision)
                 self._database.execute("INSERT INTO revision VALUES (?, ?)", (revision.number, body))
             self._database.execute("UPDATE project SET body = ?", (codec.encode(project),))
+
+    def _keep_import(self, file_name: str) -> None:
+        self._database.execute("INSERT OR IGNORE INTO import VALUES (?)", (file_name,))
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -254,17 +259,8 @@ class Store:
 
     def read_audio(self, take: Take) -> bytes:
         """The bytes of a take's WAV file. Raises ProjectDamaged if they are gone or are not what was written."""
-        path = self.audio_path(take.audio_sha256)
         remedy = f'Restore it from a backup, or make another with: resonantgen regenerate "" --track {take.role.value}'
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            raise ProjectDamaged(f"The audio of take {take.id} is missing ({path}). {remedy}") from None
-        except OSError as error:
-            raise StorageError(f"{path} cannot be read: {os.strerror(error.errno or 0)}.") from None
-        if hashlib.sha256(data).hexdigest() != take.audio_sha256:
-            raise ProjectDamaged(f"The audio of take {take.id} was changed or corrupted ({path}). {remedy}")
-        return data
+        return _read_whole(self.audio_path(take.audio_sha256), take.audio_sha256, f"audio of take {take.id}", remedy)
 
     def check_audio(self, takes: Sequence[Take]) -> None:
         """Raises StorageError if the audio of takes that are about to be committed is not there."""
@@ -313,8 +309,19 @@ class Store:
             )
         return path
 
+    def add_tokens(self, data: bytes) -> None:
+        """Store a token file durably, named by the hash of its bytes. Any thread may call this."""
+        with self._storage_errors():
+            (self.path / IMPORTS).mkdir(exist_ok=True)
+            write_file(self.import_path(f"{hashlib.sha256(data).hexdigest()}.rgt"), data)
+
+    def read_tokens(self, take_id: str, tokens: Tokens) -> bytes:
+        """The token file of a take. Raises ProjectDamaged if it is gone or is not what was written."""
+        remedy = "Its track plays on; restore it from a backup."
+        return _read_whole(self.import_path(tokens.file_name), tokens.sha256, f"token file of take {take_id}", remedy)
+
     def remove_import(self, file_name: str) -> None:
-        """Remove a file that no take was cut from; leave it if one was."""
+        """Remove a file that no take was cut from or keeps; leave it if one was."""
         if file_name not in self._all("SELECT file FROM import"):
             with suppress(OSError):
                 self.import_path(file_name).unlink()
@@ -366,6 +373,19 @@ class Store:
             and sorted(take.audio_sha256 for take in made) == sorted(hashes)
             and [revision.number for revision in revisions] == list(range(1, project.revision + 1))
         )
+
+
+def _read_whole(path: Path, sha256: str, what: str, remedy: str) -> bytes:
+    """The bytes of a file that is kept by its hash. Raises ProjectDamaged if they are gone or others, StorageError."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ProjectDamaged(f"The {what} is missing ({path}). {remedy}") from None
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {os.strerror(error.errno or 0)}.") from None
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ProjectDamaged(f"The {what} was changed or corrupted ({path}). {remedy}")
+    return data
 
 
 def _connect_reader(path: Path) -> sqlite3.Connection:

@@ -18,6 +18,8 @@ from resonantgen.music.chord_reading import read_chords
 from resonantgen.music.notes import Note, Role, Score
 from resonantgen.music.theory import Progression
 from resonantgen.session.sound import choose_sound
+from resonantgen.session.source import Tokens
+from resonantgen.session.tokens import tokens_of
 from resonantgen.session.values import Recipe, Settings, Take
 
 
@@ -86,6 +88,10 @@ class Studio:
         role, settings, style = recipe.role, recipe.settings, load_style(recipe.part.style)
         lufs, inserts = style.lufs_for(role), style.inserts_for(role)
         return render_stem(score, role, sound, settings.tempo, settings.bars, lufs, inserts, on_bar).samples
+
+    def tokens(self, wav: bytes) -> tuple[Tokens, bytes]:
+        """A WAV file's tokens, and their file. Raises ModelError where our codec or torch is not here."""
+        return tokens_of(wav)
 
     def mix(self, stems: Sequence[Samples], settings: Settings) -> Samples:
         """All stems together, [frames, 2]."""

@@ -133,6 +133,11 @@ class SessionView:
         """The file that a take was cut from, as it came. Raises ProjectDamaged, StorageError."""
         return self._store.imported_file(source)
 
+    def tokens(self, take: Take) -> bytes:
+        """The token file of an imported take that has one. Raises ProjectDamaged if it is not what was written."""
+        assert take.imported is not None and take.imported.tokens is not None, take.id
+        return self._store.read_tokens(take.id, take.imported.tokens)
+
     def recordings(self, takes: Iterable[Take]) -> dict[str, bytes]:
         """The WAV files of the takes among these that are sound, by hash: what another process cannot make itself.
 

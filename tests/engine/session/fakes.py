@@ -17,6 +17,7 @@ from resonantgen.music.theory import Chord, ChordSpan, Progression
 from resonantgen.music.time import TempoMap
 from resonantgen.prompt.intent import ATTRIBUTES, Change, Intent, RoleIntent
 from resonantgen.session.sound import macros_for
+from resonantgen.session.source import Tokens
 from resonantgen.session.studio import Studio
 from resonantgen.session.values import Recipe, Settings, Take
 
@@ -29,6 +30,7 @@ class FakeStudio(Studio):
     """Notes and samples are hashes of the request, so that a change of anything is seen and nothing else is."""
 
     installed: Collection[str] = (SMALL, MELODY)
+    has_codec = True
 
     def chords(self, settings: Settings, staying: Mapping[Role, Take]) -> Progression:
         for role in (Role.HARMONY, Role.BASS):
@@ -48,6 +50,12 @@ class FakeStudio(Studio):
 
     def summary(self, score: Score, request: Request) -> str:
         return f"{len(score)} notes"
+
+    def tokens(self, wav: bytes) -> tuple[Tokens, bytes]:
+        if not self.has_codec:
+            raise ModelNotFound("The codec of this test is not installed. Install it.")
+        data = b"tokens of " + hashlib.sha256(wav).digest()
+        return Tokens.of(data, "fake", len(wav) // 1000, 6.0), data
 
     def sound(self, recipe: Recipe) -> Sound:
         return Sound(recipe.part.instrument or "plain", macros_for(recipe.part.attributes))
