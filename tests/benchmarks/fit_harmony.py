@@ -189,12 +189,25 @@ def excerpts(songs: Sequence[Stretch], role: Role, count: int, seed: int) -> Ite
             yield song, Score.of(moved, length), start // METER.bar_ticks * len(METER.strong_ticks)
 
 
+def is_same(found: Key, meant: Key) -> bool:
+    return (found.tonic, found.mode.is_minor) == (meant.tonic, meant.mode.is_minor)
+
+
+def is_near(found: Key, meant: Key) -> bool:
+    """Whether it is the relative key, or a fifth away in the same mode."""
+    up = (found.tonic - meant.tonic) % 12
+    if found.mode.is_minor == meant.mode.is_minor:
+        return up in (5, 7)
+    return up == (9 if found.mode.is_minor else 3)
+
+
 def told(songs: Sequence[Stretch], role: Role, count: int, models: Sequence[Model] | None) -> str:
-    tones, others, roots, of, keys = 0, 0, 0, 0, 0
+    tones, others, roots, of, keys, near = 0, 0, 0, 0, 0, 0
     shown = list(excerpts(songs, role, count, 1))
     for index, (song, score, first) in enumerate(shown):
         harmony = infer_harmony(score, METER, role, models=models)
-        keys += (harmony.key.tonic, harmony.key.mode.is_minor) == (song.key.tonic, song.key.mode.is_minor)
+        keys += is_same(harmony.key, song.key)
+        near += is_near(harmony.key, song.key)
         stranger, _, elsewhere = shown[index - 1]
         for place, edge in enumerate(strong_edges(METER, score.length_ticks)[:-1]):
             meant, other = song.chords[first + place], stranger.chords[elsewhere + place]
@@ -203,11 +216,13 @@ def told(songs: Sequence[Stretch], role: Role, count: int, models: Sequence[Mode
                 tones, others = tones + (root in meant), others + (root in other)
                 roots, of = roots + (root == meant.root), of + 1
     shares = f"root in the true chord {tones / of:.1%}, in another song's {others / of:.1%}, true root {roots / of:.1%}"
-    return f"{role.value}: {count} excerpts, {of} strong beats: {shares}, key {keys / count:.0%}"
+    right = f"key {keys / count:.0%}, relative or dominant {near / count:.0%}"
+    return f"{role.value}: {count} excerpts, {of} strong beats: {shares}, {right}"
 
 
 def load(data: Path, split: Split) -> list[Stretch]:
-    corpus, found = Pop909(data), []
+    corpus = Pop909(data)
+    found: list[Stretch] = []
     for name in corpus.names(split, Role.MELODY):
         try:
             found += stretches(corpus.piece(name))
