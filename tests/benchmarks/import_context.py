@@ -4,6 +4,7 @@ DATA is the folder with `pop909.tar.xz`. Songs that nothing was trained on are p
 that nothing was trained on; the sound alone is imported, as a locked harmony (the piano) or melody (the voice), and a
 bass is generated to it. Told is how many of its notes on strong beats are tones of the *true* chords, which the song's
 file knows and the import does not; beside it, the same bass against the chords of another song, drawn by chance.
+Where no beat is heard the import asks for the tempo, and is told the song's.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import soundfile
 from resonantgen.errors import BadValue
 from resonantgen.music.notes import Role, Score
 from resonantgen.music.theory import Chord
+from resonantgen.session.import_options import ImportOptions
 from resonantgen.session.produce import compose
 from resonantgen.session.session import Session
 from resonantgen.session.values import Recipe
@@ -43,6 +45,12 @@ class Song:
     piece: Piece
     start_seconds: float
     file: Path
+
+    @property
+    def tempo_bpm(self) -> float:
+        """Of these bars."""
+        first, last = (self.piece.downbeat_seconds[bar] for bar in (FIRST_BAR, FIRST_BAR + BARS))
+        return round(BARS * self.piece.meter.numerator * 60 / (last - first), 2)
 
     def chord_at(self, seconds: float) -> Chord | None:
         at = seconds + self.start_seconds
@@ -70,17 +78,24 @@ def excerpt(piece: Piece, role: Role, folder: Path) -> Song | None:
     return Song(piece, start, file)
 
 
-def bass_of(song: Song, role: Role, style: str, folder: Path) -> tuple[Score, Session]:
-    """The bass that is generated to an imported and locked recording, and the closed session."""
+def bass_of(song: Song, role: Role, style: str, folder: Path) -> tuple[Score, Session, bool]:
+    """The bass that is generated to an imported and locked recording, the closed session, and if a beat was heard."""
     session = Session.create(folder / f"{song.file.stem}.rg")
+    heard = True
     try:
-        session.import_audio(song.file, role, lock=True)
+        try:
+            session.import_audio(song.file, role, lock=True)
+        except BadValue as error:
+            print(error, file=sys.stderr)
+            heard = False
+            session.import_audio(song.file, role, lock=True, options=ImportOptions.parse(tempo=song.tempo_bpm))
         order = session.order_generation(style, tracks=["bass"], seed=7)
         job = order.job
         chords = session._studio.chords(job.settings, job.staying)
         staying = {r: take.id for r, take in job.staying.items()}
         recipe = Recipe(Role.BASS, job.seeds[Role.BASS], job.settings, job.parts[Role.BASS], chords, staying)
-        return compose(recipe, {r: take.score for r, take in job.staying.items()}, session._studio), session
+        bass = compose(recipe, {r: take.score for r, take in job.staying.items()}, session._studio)
+        return bass, session, heard
     finally:
         session.close()
 
@@ -129,11 +144,8 @@ def measure(corpus: Pop909, role: Role, songs: int) -> None:
             song = excerpt(corpus.piece(name), role, Path(folder))
             if song is None:
                 continue
-            try:
-                bass, session = bass_of(song, role, STYLES[len(made) % len(STYLES)], Path(folder))
-            except BadValue:
-                unheard += 1
-                continue
+            bass, session, heard = bass_of(song, role, STYLES[len(made) % len(STYLES)], Path(folder))
+            unheard += not heard
             made.append((song, strong_notes(bass, session, role)))
             right, of = share(made[-1][1], song)
             tempo = session._take(f"{role.value}-1").recipe.settings.tempo_bpm
