@@ -110,13 +110,15 @@ def _climbed(spectrum: PulseSpectrum, tempo: float) -> float:
 
 
 def tempo_features(spectrum: PulseSpectrum, tempos: Array) -> Array:
-    """What speaks for each tempo being the beat's, [tempos, features]."""
-    octaves = np.log2(tempos / 110)
-    columns = [octaves, octaves**2, octaves**3]
-    for multiple in MULTIPLES:
-        strengths = spectrum.at(tempos / 60 * multiple)
-        columns += list(strengths)
-    return np.stack(columns, axis=1)
+    """What speaks for each tempo being the beat's, [tempos, features].
+
+    How strong its multiples are may count by its square too, and that of all onsets otherwise in a slow tempo than in
+    a fast one.
+    """
+    octaves = np.log2(tempos / 110)[:, None]
+    strengths = np.stack([spectrum.at(tempos / 60 * multiple).T for multiple in MULTIPLES], axis=1)
+    flat = strengths.reshape(len(tempos), -1)
+    return np.concatenate([octaves, octaves**2, octaves**3, flat, strengths[:, :, 0] * octaves, flat**2], axis=1)
 
 
 def phases(onsets: Onsets, weights: Array, beat: float) -> Array:
