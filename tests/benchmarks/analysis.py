@@ -304,8 +304,9 @@ def key_class(found: Key | None, true: Key) -> str:
         return "none"
     if found.tonic == true.tonic and found.mode.is_minor == true.mode.is_minor:
         return "right"
-    relatives = {true.fifths, Key(true.tonic, Mode.MINOR if true.mode.is_minor else Mode.MAJOR).fifths}
-    if found.fifths in relatives:
+    # D dorian's tones are C major's; F# major is the relative of Eb minor, however it is spelt
+    relatives = {true.fifths % 12, Key(true.tonic, Mode.MINOR if true.mode.is_minor else Mode.MAJOR).fifths % 12}
+    if found.fifths % 12 in relatives:
         return "relative"
     if found.mode.is_minor == true.mode.is_minor and (found.tonic - true.tonic) % 12 in (5, 7):
         return "dominant" if (found.tonic - true.tonic) % 12 == 7 else "subdominant"
