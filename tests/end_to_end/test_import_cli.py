@@ -115,7 +115,7 @@ def test_a_running_engine_imports_and_plays_it(tmp_path: Path) -> None:
         arguments[1] = str(slow)
         arguments[3] = "bass"
         refused = subprocess.run(
-            [sys.executable, "-m", "resonantgen", *arguments],
+            [sys.executable, "-m", "resonantgen", *arguments, "--tempo", "90"],
             env=environment,
             capture_output=True,
             text=True,
