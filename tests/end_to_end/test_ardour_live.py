@@ -52,8 +52,8 @@ def test_what_is_regenerated_is_heard_from_a_bar_line_on_and_what_is_armed_stays
         for bar in (1 + EVERY, 1 + 2 * EVERY):
             ardour.wait_until_at(grid.line(bar))
             regenerate(engine, [role for role in Role if role is not LOCKED])
-        end = ardour.frame
-        ardour.wait_until_at(end + grid.line(2))  # of what came last, a whole bar at least
+            end = ardour.frame
+            ardour.wait_until_at(end + grid.line(2))  # a whole bar of it at least, however late it came
         assert engine.state[f"track/{LOCKED.value}/lock"]
         assert take(engine, LOCKED) == locked
         assert underruns(engine) == before

@@ -98,6 +98,8 @@ def listen(path: Path, name: str, role: Role, options: ImportOptions, standing: 
 
     facts = read_facts(path)
     start = options.offset_seconds or 0.0
+    if start > facts.seconds:  # said here by the name that the user gave: it is a copy that is listened to
+        raise AudioError(f"{name} ends before {start:.2f} seconds. Use a smaller --offset.")
     rate = min(max(facts.sample_rate, LOWEST_RATE), HIGHEST_RATE)
     window = read_window(path, start, LONGEST_SECONDS, rate)
     if window.seconds < SHORTEST_SECONDS:

@@ -144,6 +144,10 @@ class TestCorrections:
         empty.import_audio(guitar, "harmony", options=said(tempo=120, offset=2.0, bars=3))
         assert [span.chord.root for span in empty.chords.spans] == [5, 0, 7]
 
+    def test_an_offset_beyond_the_end_is_told_of_the_file_that_was_named(self, empty: Session, guitar: Path) -> None:
+        with pytest.raises(AudioError, match=rf"^{guitar.name} ends before 999\.00 seconds"):
+            empty.import_audio(guitar, "harmony", options=said(offset=999.0))
+
     def test_more_bars_than_there_are_repeat_it(self, empty: Session, guitar: Path) -> None:
         empty.import_audio(guitar, "harmony", options=said(bars=6))
         samples = empty.samples(imported(empty))
