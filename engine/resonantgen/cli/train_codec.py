@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from resonantgen.cli.base import Interrupted, reporter
-from resonantgen.cli.train import train_group
-from resonantgen.cli.train_lm import FOLDER, reading
+from resonantgen.cli.base import reporter
+from resonantgen.cli.train import FOLDER, reading, run_to_the_end, train_group
 from resonantgen.errors import BadValue
 from resonantgen.packages import require_packages
 
@@ -102,25 +101,11 @@ def train_codec_command(
 
 def _train(run: CodecRun, console: Console, tells: bool) -> None:
     from resonantgen.training.codec_run import Saver, prepare, train_codec
-    from resonantgen.training.progress import TrainProgress
 
     with reading(console, tells) as on_file:
         task, facts = prepare(run, on_file)
     if tells:
         console.print(f"  {task.describe()}", markup=False)
-    progress = TrainProgress(console, Saver(run, task))
-    try:
-        history = train_codec(run, task, facts, progress)
-    finally:
-        progress.close()
-    if history.steps < run.settings.steps:
-        raise Interrupted(
-            f"Stopped after step {history.steps} of {run.settings.steps}; {run.out} has them. The same command goes on."
-        )
-    if tells:
-        console.print(
-            f"  {run.out}   {history.steps} steps · curve.png shows them. "
-            f"Use it: resonantgen codec encode in.wav out.rgt --model {run.out}",
-            markup=False,
-            soft_wrap=True,
-        )
+    use = f"Use it: resonantgen codec encode in.wav out.rgt --model {run.out}"
+    saver = Saver(run, task)
+    run_to_the_end(console, tells, run, saver, lambda progress: train_codec(run, task, facts, progress), use)

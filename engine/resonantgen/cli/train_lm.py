@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from resonantgen.cli.base import Interrupted, reporter
-from resonantgen.cli.train import train_group
+from resonantgen.cli.base import reporter
+from resonantgen.cli.train import FOLDER, reading, run_to_the_end, train_group
 from resonantgen.music.notes import Role
 from resonantgen.packages import require_packages
 
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 
 DEFAULT_CODEC = "resonant"
 SIZES = ("tiny", "small", "medium", "large")
-FOLDER = click.Path(path_type=Path)
 
 
 @train_group.command("lm")
@@ -89,7 +86,6 @@ def train_lm_command(
 def _train(run: LMRun, console: Console, tells: bool) -> None:
     from resonantgen.codecs.loading import load_codec
     from resonantgen.training.lm_run import prepare, train_lm
-    from resonantgen.training.progress import TrainProgress
 
     loaded = load_codec(run.codec, run.settings.device)
     with reading(console, tells) as on_file:
@@ -99,36 +95,11 @@ def _train(run: LMRun, console: Console, tells: bool) -> None:
         console.print(
             f"  {saver.training_data} · {parameters:.1f} million parameters · {loaded.codec.name}", markup=False
         )
-    progress = TrainProgress(console, saver)
-    try:
-        history = train_lm(run, task, facts, progress)
-    finally:
-        progress.close()
-    if history.steps < run.settings.steps:
-        raise Interrupted(
-            f"Stopped after step {history.steps} of {run.settings.steps}; {run.out} has them. The same command goes on."
-        )
-    if tells:
-        console.print(
-            f"  {run.out}   {history.steps} steps · curve.png shows them. "
-            f'Play it: resonantgen generate "…" --generator {run.role.value}={_as_path(run.out)}',
-            markup=False,
-            soft_wrap=True,
-        )
+    use = f'Play it: resonantgen generate "…" --generator {run.role.value}={_as_path(run.out)}'
+    run_to_the_end(console, tells, run, saver, lambda progress: train_lm(run, task, facts, progress), use)
 
 
 def _as_path(folder: Path) -> str:
     """As `--generator` takes it: with a separator, so that it is no name."""
     text = str(folder)
     return text if "/" in text or "\\" in text else f"./{text}"
-
-
-@contextmanager
-def reading(console: Console, tells: bool) -> Iterator[Callable[[int, Path], None]]:
-    """How far the stems are read."""
-    from rich.progress import Progress, TextColumn
-
-    columns = (TextColumn("  {task.description}", markup=False),)
-    with Progress(*columns, console=console, transient=True, disable=not (tells and console.is_terminal)) as progress:
-        task = progress.add_task("stems …")
-        yield lambda done, path: progress.update(task, description=f"stem {done + 1}: {path.name}")

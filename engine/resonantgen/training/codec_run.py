@@ -11,7 +11,7 @@ import torch
 from resonantgen.codecs.loading import load_codec
 from resonantgen.codecs.resonant.config import ResonantConfig
 from resonantgen.codecs.resonant.model import Resonant
-from resonantgen.codecs.resonant.weights import write_weights
+from resonantgen.codecs.resonant.weights import FILE, write_weights
 from resonantgen.errors import ModelUnusable
 from resonantgen.training.codec_task import CodecSettings, CodecTask
 from resonantgen.training.curve import save_curve
@@ -19,7 +19,6 @@ from resonantgen.training.history import History
 from resonantgen.training.loop import Observer, TrainSettings, train
 from resonantgen.training.sounds import OnFile, read_sounds
 
-WEIGHTS_NAME = "resonant.safetensors"
 MOST_HELD_OUT = 10  # files of a role, that figures are taken of while it trains
 
 
@@ -65,5 +64,5 @@ class Saver:
         self._run, self._task = run, task
 
     def __call__(self, history: History, folder: Path) -> None:
-        write_weights(self._task.codec, folder / WEIGHTS_NAME)
+        write_weights(self._task.codec, folder / FILE)
         save_curve(folder, history, f"{folder.resolve().name}: codec", self._run.settings.steps)

@@ -23,7 +23,7 @@ from resonantgen.generators.resonant.conditions import Facts
 from resonantgen.music.notes import Role
 from resonantgen.music.theory import Key
 from resonantgen.session.files import storage_errors, write_file
-from resonantgen.training.lm_stems import Stem
+from resonantgen.training.stem_folder import Stem
 
 HEARD_SECONDS = 60.0  # of a file, from its start, for its tempo and key
 CLEAR = 0.2  # tempo and key that are less clear than that are not told

@@ -25,7 +25,7 @@ from resonantgen.errors import BadValue, ModelUnusable
 from resonantgen.models.catalog import bytes_text, model_info
 from resonantgen.models.folder import model_folder, record_shipped
 from resonantgen.session.files import storage_errors, write_file
-from resonantgen.training.lm_stems import MANIFEST
+from resonantgen.training.stem_folder import MANIFEST
 
 CARD = "README.md"
 MOST_BYTES = 24_000_000  # of the shipped weights

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from resonantgen.audio.resample import resample
 from resonantgen.errors import AudioError, BadValue
 from resonantgen.music.notes import Role
-from resonantgen.training.lm_stems import MANIFEST, Stem, find_stems
+from resonantgen.training.stem_folder import MANIFEST, Stem, find_stems
 
 Sound = NDArray[np.int16]  # [T]
 OnFile = Callable[[int, Path], None]  # is told how many files are done, and which comes next

@@ -32,6 +32,7 @@ from resonantgen.errors import AudioError, BadValue
 from resonantgen.music.notes import Role
 from resonantgen.session.files import storage_errors, write_file
 from resonantgen.training.corpora import Corpus, corpora
+from resonantgen.training.stem_folder import MANIFEST
 from resonantgen.training.stem_plan import (
     HELD_OUT_FONTS,
     STEM_SECONDS,
@@ -43,7 +44,6 @@ from resonantgen.training.stem_plan import (
 from resonantgen.training.timbres.base import RENDER_RATE, Mono
 from resonantgen.training.timbres.fluidsynth import Soundfont
 
-MANIFEST = "stems.jsonl"
 SAMPLE_RATE = 24_000
 ATTEMPTS = 6
 SILENCE_DB = -50.0  # below the loudest

@@ -24,7 +24,7 @@ from resonantgen.training import stem_plan
 from resonantgen.training.corpora import Split, corpora
 from resonantgen.training.corpora.composed import Composed
 from resonantgen.training.corpora.piece import TimedNote, split_of
-from resonantgen.training.lm_stems import find_stems
+from resonantgen.training.stem_folder import find_stems
 from resonantgen.training.stem_plan import HELD_OUT_KITS, HELD_OUT_STEMS, Sources, StemPlan, plan_stem
 from resonantgen.training.stems import (
     SAMPLE_RATE,

@@ -13,8 +13,8 @@ from resonantgen.codecs.loading import load_codec
 from resonantgen.errors import AudioError, BadValue
 from resonantgen.music.notes import Role
 from resonantgen.music.theory import Key
-from resonantgen.training.lm_stems import MANIFEST, find_stems
 from resonantgen.training.lm_tokens import clips_sha256, encode_stems
+from resonantgen.training.stem_folder import MANIFEST, find_stems
 from tiny_lm_training import RATE, write_codec, write_loop
 
 
