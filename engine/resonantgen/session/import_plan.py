@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 UNHEARD_SECONDS = 0.02  # of drift over all that is taken: a tempo that is nearer than that is the same
 CUT_THERE_SECONDS = 0.02
 VELOCITY = 100  # of heard notes: how loud they are says nothing of the chords
-NEAR_OCTAVE = 0.04  # half or double of a tempo that is heard is taken for it, if it is so near to the project's
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +128,8 @@ def _start(options: ImportOptions, analysis: Analysis) -> float:
 def _tempo(heard: Heard, meter: Meter, beside: Settings | None) -> Fraction:
     """The recording's own: as it was said, otherwise as it was heard, the project's or a whole number if it is as near.
 
+    Half or double of what is heard is as good a tempo: beside others, that which is nearest to theirs.
+
     Where no beat is heard, that of the project, or of so many bars as were said. Raises BadValue.
     """
     options, analysis = heard.options, heard.analysis
@@ -148,7 +149,7 @@ def _tempo(heard: Heard, meter: Meter, beside: Settings | None) -> Fraction:
     tempo = analysis.tempo_bpm
     if beside is not None:
         project = float(beside.tempo_bpm)
-        tempo = next((tempo * f for f in (1.0, 2.0, 0.5) if abs(tempo * f / project - 1) <= NEAR_OCTAVE), tempo)
+        tempo = min((tempo, 2 * tempo, tempo / 2), key=lambda bpm: abs(math.log2(bpm / project)))
     seconds = heard.end_seconds - analysis.downbeat_seconds
     near = [*([beside.tempo_bpm] if beside is not None else []), Fraction(round(tempo)), Fraction(round(2 * tempo), 2)]
     for candidate in near:

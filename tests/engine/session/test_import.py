@@ -322,7 +322,8 @@ class TestWhatIsOnDisk:
         path, before, kept = night.path, night.playing, everything(night)
         night.close()
         killed = subprocess.run([sys.executable, "-c", KILLED, str(path), str(guitar)], timeout=300)
-        assert killed.returncode == -signal.SIGKILL and len(list((path / "imports").iterdir())) == 1
+        assert killed.returncode == -signal.SIGKILL
+        assert {left.suffix for left in (path / "imports").iterdir()} >= {".flac"}  # and tokens, where a codec is there
         with Session.open(path, studio=FakeStudio()) as session:
             assert session.playing == before and everything(session) == kept and not session.locked
 
