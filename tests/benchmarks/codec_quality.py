@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from resonantgen.codecs.bandwidth import codebooks_at
-from resonantgen.codecs.base import Codes
 from resonantgen.codecs.loading import LoadedCodec, load_codec
 from resonantgen.training.codec_losses import MelDistance, si_sdr_db
 from resonantgen.training.sounds import read_sound, stems_by_role
@@ -74,14 +73,11 @@ def measure(
         for stem in [stem for stem in found if stem.held_out][:most]:
             sound = read_sound(stem.path, codec.sample_rate)[: round(seconds * codec.sample_rate)]
             x = torch.from_numpy(sound.astype(np.float32) / 32768)[None]
-            codes = codec.encode(x[:, None]).indices
-            made = []
-            for kbps in bandwidths:
-                used = codes[:, : codebooks_at(codec.shape, kbps)]
-                made.append(codec.decode(Codes(used))[:, 0, : x.shape[1]])
+            codes = [codec.encode(x[:, None], codebooks_at(codec.shape, kbps)) for kbps in bandwidths]
+            made = [codec.decode(each)[:, 0, : x.shape[1]] for each in codes]
             rows.append([(float(si_sdr_db(y, x)), float(mel(y, x))) for y in made])
             again = codec.encode(made[0][:, None], 1).indices
-            stays.append(float((again == codes[:, :1]).double().mean()))
+            stays.append(float((again == codes[0].indices[:, :1]).double().mean()))
             if pictures is not None and len(rows) == 1:
                 draw(x[0].numpy(), made[0][0].numpy(), pictures / f"{role}.png", f"{bandwidths[0]:g} kbit/s")
             print(f"{role} {stem.path.name}: {rows[-1][0][0]:.1f} dB, {stays[-1]:.1%} stay", flush=True)

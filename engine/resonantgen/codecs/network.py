@@ -37,6 +37,8 @@ class Shape(Offer, Protocol):
 class NetworkCodec(nn.Module):
     """A `Codec`. Its streams must not outlive a change of its weights."""
 
+    beam = 1  # choices that the search for codes follows
+
     def __init__(self, shape: Shape, encoder_net: Sequence, decoder_net: Sequence) -> None:
         super().__init__()
         self.shape = shape
@@ -94,7 +96,7 @@ class NetworkEncoder:
         if not 1 <= codebooks <= codec.codebooks:
             raise BadValue(f"{codec.name} has from 1 to {codec.codebooks} codebooks, not {codebooks}.")
         self._codec, self._finished = codec, False
-        self._search = codec.quantizer.search(codebooks)
+        self._search = codec.quantizer.search(codebooks, codec.beam)
         self._like = codec.quantizer.codebooks  # of this type, on this device
         self._silence = self._like.new_empty(batch, codec.channels, 0)
         segments = codec.segments

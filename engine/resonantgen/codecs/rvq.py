@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+TILE_FRAMES = 64  # whose distances are in memory at a time
+
 
 class ResidualQuantizer(nn.Module):
     """K codebooks of N vectors with C components, [K, N, C]. The nearest vector is the one at the smallest distance."""
@@ -17,10 +19,10 @@ class ResidualQuantizer(nn.Module):
         self.codebooks: Tensor
         self.register_buffer("codebooks", torch.zeros(codebooks, cardinality, dimension))
 
-    def search(self, codebooks: int) -> Search:
-        """The search for the nearest vectors of the first codebooks, as they are now."""
+    def search(self, codebooks: int, beam: int = 1) -> Search:
+        """The search for vectors of the first codebooks, as they are now."""
         vectors = self.codebooks[:codebooks]
-        return Search(vectors, vectors.pow(2).sum(dim=2))
+        return Search(vectors, vectors.pow(2).sum(dim=2), beam)
 
     def decode(self, indices: Tensor) -> Tensor:
         """Indices [B, K, F], K from 1 to as many as there are codebooks -> vectors [B, F, C]."""
@@ -33,18 +35,45 @@ class ResidualQuantizer(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Finds nearest vectors. What does not change with what is sought is done once."""
+    """Finds vectors whose sum is near. What does not change with what is sought is done once.
+
+    With a beam of 1 each codebook's vector is the nearest to what is left. With more, so many choices are followed, and
+    the best sum is taken (D.-H. Juang, A. H. Gray, "Multiple stage vector quantization for speech coding", 1982, did
+    the first; W. P. LeBlanc et al., IEEE TSAP 1993, the second). The first codebook's is the nearest always: what
+    follows a frame by its first token finds the same, whatever comes after.
+    """
 
     vectors: Tensor  # [K, N, C]
     squares: Tensor  # [K, N] of the vectors' lengths
+    beam: int = 1
 
     def encode(self, x: Tensor) -> Tensor:
         """Vectors [B, F, C] -> indices [B, K, F]."""
-        residual = x.reshape(-1, x.shape[2])  # [B F, C]
-        indices = x.new_empty(self.vectors.shape[0], residual.shape[0], dtype=torch.int64)
-        for vectors, squares, nearest in zip(self.vectors, self.squares, indices, strict=True):
+        tiles = torch.split(x.reshape(-1, 1, x.shape[2]), TILE_FRAMES)
+        indices = torch.cat([self._encode(tile) for tile in tiles])
+        return indices.view(*x.shape[:2], len(self.vectors)).transpose(1, 2).contiguous()
+
+    def _encode(self, residual: Tensor) -> Tensor:
+        """Vectors [F, choices, C], of one choice -> indices [F, K]."""
+        count, cardinality, components = self.vectors.shape
+        indices = residual.new_empty(len(residual), 1, 0, dtype=torch.int64)  # [F, choices, K so far]
+        for number, (vectors, squares) in enumerate(zip(self.vectors, self.squares, strict=True)):
             # Rounded as the references round it: where two vectors are about as near, the last bit decides.
-            distance = residual.pow(2).sum(dim=1, keepdim=True) - 2 * residual @ vectors.t() + squares
-            nearest.copy_((-distance).max(dim=1).indices)
+            distance = residual.pow(2).sum(dim=2, keepdim=True) - 2 * residual @ vectors.t() + squares
+            distance = distance.flatten(1)
+            best = _smallest(distance, min(self.beam, distance.shape[1]) if 0 < number < count - 1 else 1)
+            nearest = best % cardinality
+            if residual.shape[1] > 1:
+                before = (best // cardinality)[:, :, None]
+                residual = residual.gather(1, before.expand(-1, -1, components))
+                indices = indices.gather(1, before.expand(-1, -1, number))
+            else:
+                indices = indices.expand(-1, best.shape[1], -1)
             residual = residual - functional.embedding(nearest, vectors)
-        return indices.view(len(self.vectors), *x.shape[:2]).transpose(0, 1).contiguous()
+            indices = torch.cat((indices, nearest[:, :, None]), dim=2)
+        return indices[:, 0]
+
+
+def _smallest(x: Tensor, count: int) -> Tensor:
+    """Where the smallest values of each row [R, N] are, [R, count]; of equal ones the first, for a count of 1."""
+    return (-x).max(dim=1, keepdim=True).indices if count == 1 else x.topk(count, dim=1, largest=False).indices

@@ -8,14 +8,8 @@ import torch
 from torch import Tensor, nn
 
 MEL_BANDS = {512: 40, 1024: 64, 2048: 80}  # of each window, in samples
+WORST, BEST = 1e-2, 1e-4  # ratios of power
 SMALLEST = 1e-4  # of a band's magnitude: what is softer is silence
-
-
-def snr_db(decoded: Tensor, original: Tensor) -> Tensor:
-    """Signal-to-noise ratio [B] of signals [B, T], in dB, between -60 and 60."""
-    noise = (decoded - original).pow(2).sum(dim=1)
-    power = original.pow(2).sum(dim=1) + 1e-8
-    return -10 * torch.log10(noise / power + 1e-6).clamp_max(6.0)
 
 
 def si_sdr_db(decoded: Tensor, original: Tensor) -> Tensor:
@@ -27,6 +21,16 @@ def si_sdr_db(decoded: Tensor, original: Tensor) -> Tensor:
     target = scale * original
     distortion = (decoded - target).pow(2).sum(dim=1).clamp_min(1e-12)
     return 10 * torch.log10(target.pow(2).sum(dim=1).clamp_min(1e-12) / distortion)
+
+
+def bounded_si_sdr_db(decoded: Tensor, original: Tensor) -> Tensor:
+    """SI-SDR [B] in dB between about -20 and 40, to learn by: at the bounds its gradient vanishes.
+
+    Unlike the ratio of signal to noise, it is steep where little of a sound is right yet: cymbals, high leads.
+    """
+    shared = (decoded * original).sum(dim=1).pow(2)
+    alike = shared / (decoded.pow(2).sum(dim=1) * original.pow(2).sum(dim=1)).clamp_min(1e-12)  # cosine, squared
+    return 10 * torch.log10((alike + WORST) / (1 - alike + BEST))
 
 
 class MelDistance(nn.Module):

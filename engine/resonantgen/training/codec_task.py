@@ -13,15 +13,19 @@ from torch.nn import functional
 
 from resonantgen.codecs.resonant.model import Resonant
 from resonantgen.codecs.resonant.net import compress
+from resonantgen.codecs.resonant.net import levels as levels_of
 from resonantgen.training.codec_adversary import Adversary
-from resonantgen.training.codec_losses import MelDistance, si_sdr_db, snr_db
+from resonantgen.training.codec_losses import MelDistance, bounded_si_sdr_db, si_sdr_db
 from resonantgen.training.quantizing import LearningQuantizer
 from resonantgen.training.sounds import Sound
 
 QUIETEST = 0.02  # peak of a crop that is worth learning from
 TRIES = 20
 GAIN_DB = (-12.0, 3.0)  # a crop is made so much louder, at random
-COUNTS = (2, 4, 8, 8)  # codebooks of a crop, at random
+SPEED_OCTAVES = (-0.4, 1.0)  # a varied crop is played so much faster
+TILT_DB = (-1.0, 4.0)  # and each octave of it is louder than that below
+TILT_CENTRES = 12.0  # the highest frequency over that which stays as loud: 1 kHz of 12
+COUNTS = (0, 0, 2, 4, 8, 8, 8, 8, 8, 8)  # codebooks of a crop, at random; 0: it is not quantised
 UNQUANTIZED_STEPS = 50  # the encoder finds its feet
 EVALUATION_SECONDS = 6.0
 
@@ -35,8 +39,9 @@ class CodecSettings:
     mel: float = 0.5
     coefficients: float = 2.0  # L1 of compressed coefficients
     waveform: float = 0.5  # L1 of samples
-    snr: float = 0.3  # of dB
+    si_sdr: float = 0.3  # of dB
     commitment: float = 0.25
+    varied: float = 0.5  # share of crops that are played at another speed, with another colour
     again: float = 0.0  # what was decoded is encoded with the same tokens of the first codebook
     adversarial: float = 0.0
     shares: tuple[tuple[str, float], ...] = ()  # of roles: how often each is drawn, over 1
@@ -88,7 +93,7 @@ class CodecTask:
         return [*groups, {"params": list(self._adversary.parameters())}] if self._adversary is not None else groups
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Of one batch. Its parts are in the units of their weights; `snr` is in dB."""
+        """Of one batch. Its parts are in the units of their weights; `SI-SDR` is in dB."""
         s = self.settings
         x = self._batch(generator).to(self._quantizer.sums.device)
         counts = torch.tensor(COUNTS)[torch.randint(len(COUNTS), (len(x),), generator=generator)].to(x.device)
@@ -106,23 +111,25 @@ class CodecTask:
         for layer in decoder:
             made = layer(made)
         y = inverse(expand(made))[:, : x.shape[1], 0]
-        wanted, made = compress(coefficients), made * expand.levels
+        # over the root of their levels: between as loud as they are and all alike
+        levels = levels_of(self.codec.config).to(made).sqrt()
+        wanted, made = compress(coefficients) / levels, made * levels
         parts = {
             "mel": s.mel * self._mel(y, x),
             "coefficients": s.coefficients * (made - wanted).abs().mean() / wanted.abs().mean(),
             "waveform": s.waveform * (y - x).abs().mean() / x.abs().mean(),
-            "snr": -s.snr * snr_db(y, x).mean(),
+            "SI-SDR": -s.si_sdr * bounded_si_sdr_db(y, x).mean(),
             "commitment": s.commitment * off,
         }
         if s.again and first is not None:
-            parts["again"] = s.again * self._quantizer.surprise(self.codec.encoder_net(y.detach()[:, :, None]), first)
+            parts["again"] = s.again * self._quantizer.surprise(self.codec.encoder_net(y[:, :, None]), first)
         if self._adversary is not None:
             parts["adversary"], codecs = self._adversary.losses(y, x)
             parts["adversarial"] = s.adversarial * codecs
         total = torch.stack(list(parts.values())).sum()
         figures = {name: float(part.detach()) for name, part in parts.items()}
-        if s.snr:
-            figures["snr"] = -figures["snr"] / s.snr
+        if s.si_sdr:
+            figures["SI-SDR"] = -figures["SI-SDR"] / s.si_sdr
         return total, figures
 
     def _batch(self, generator: torch.Generator) -> Tensor:
@@ -133,20 +140,42 @@ class CodecTask:
     def _crop(self, role: int, generator: torch.Generator) -> Tensor:
         length = round(self.settings.crop_seconds * self.codec.sample_rate)
         length -= length % self.codec.frame_samples
+        varied = float(torch.rand((), generator=generator)) < self.settings.varied
+        speed = 2 ** _between(*SPEED_OCTAVES, generator) if varied else 1.0
+        taken = round(length * speed)
         for _ in range(TRIES):
             sound = self._sounds[role][int(torch.multinomial(self._lengths[role], 1, generator=generator))]
-            at = int(torch.randint(max(1, len(sound) - length + 1), (1,), generator=generator))
-            crop = torch.from_numpy(sound[at : at + length].astype(np.float32) / 32768)
+            at = int(torch.randint(max(1, len(sound) - taken + 1), (1,), generator=generator))
+            crop = torch.from_numpy(sound[at : at + taken].astype(np.float32) / 32768)
             if float(crop.abs().max()) >= QUIETEST:
                 break
-        low, high = GAIN_DB
-        gain_db = low + (high - low) * float(torch.rand((), generator=generator))
-        gain = min(10 ** (gain_db / 20), 1 / max(float(crop.abs().max()), 1e-6))
-        return functional.pad(crop * gain, (0, length - len(crop)))
+        crop = functional.pad(crop, (0, taken - len(crop)))
+        if varied:
+            crop = other_sound(crop, length, _between(*TILT_DB, generator))
+        gain = min(10 ** (_between(*GAIN_DB, generator) / 20), 1 / max(float(crop.abs().max()), 1e-6))
+        return crop * gain
 
     def evaluate(self) -> dict[str, float]:
         """Mean over held-out sounds of each role, in the middle of each."""
         return evaluate(self.codec, self._held_out, self._mel)
+
+
+def _between(low: float, high: float, generator: torch.Generator) -> float:
+    return low + (high - low) * float(torch.rand((), generator=generator))
+
+
+def other_sound(x: Tensor, length: int, tilt_db: float) -> Tensor:
+    """Sound [T] played so much faster or slower that it has `length` samples; each octave above 1 kHz is louder by
+    `tilt_db`, each below softer. As loud as it was.
+    """
+    spectrum = torch.fft.rfft(x)
+    octaves = torch.linspace(0, 1, length // 2 + 1).mul(TILT_CENTRES).clamp_min(TILT_CENTRES / 512).log2()
+    bins = min(len(spectrum), len(octaves))
+    tilted = spectrum.new_zeros(len(octaves))
+    tilted[:bins] = spectrum[:bins] * 10 ** (tilt_db * octaves[:bins] / 20)
+    made: Tensor = torch.fft.irfft(tilted, length)
+    as_loud: Tensor = made * (x.pow(2).mean() / made.pow(2).mean().clamp_min(1e-12)).sqrt()
+    return as_loud
 
 
 @torch.inference_mode()

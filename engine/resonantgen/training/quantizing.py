@@ -3,7 +3,8 @@
 Gradients pass the quantiser as if it were not there (A. van den Oord et al., "Neural discrete representation learning",
 2017); entries follow their clusters (the same, appendix A.1); one that is hardly used begins again at a vector of the
 batch (P. Dhariwal et al., "Jukebox", 2020); and each sound is quantised with a random number of codebooks, so that any
-number of them works (N. Zeghidour et al., "SoundStream", 2021).
+number of them works (N. Zeghidour et al., "SoundStream", 2021). Some are not quantised at all, so that the networks
+learn to carry what the codebooks have no entries for yet (A. Défossez et al., "Moshi", 2024).
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ class LearningQuantizer(nn.Module):
         self.begun.fill_(True)
 
     def forward(self, x: Tensor, counts: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Vectors [B, F, C], codebooks to use [B] -> quantised ones [B, F, C], how far they are off, and tokens of
-        the first codebook [B F].
+        """Vectors [B, F, C], codebooks to use [B] (0: all of the vector passes) -> quantised ones [B, F, C], how far
+        they are off, and tokens of the first codebook [B F].
 
         The distance is that of what each codebook was given from what it chose, mean square over the variance of x; its
         gradient pulls x to the codebooks.
@@ -67,7 +68,7 @@ class LearningQuantizer(nn.Module):
             residual = residual - of_entries
         if self.training and int(counts.max()) == len(self.quantizer.codebooks):
             self.begun.fill_(True)
-        passed = flat + (chosen - flat).detach()
+        passed = flat + (chosen - flat).detach() * (used > 0)[:, None].to(x)
         return passed.view_as(x), distance / flat.detach().var(dim=0).mean().clamp_min(1e-6), first
 
     def surprise(self, x: Tensor, first: Tensor) -> Tensor:

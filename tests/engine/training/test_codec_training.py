@@ -14,8 +14,8 @@ from torch import Tensor
 from resonant_models import TINY
 from resonantgen.codecs.resonant.model import Resonant
 from resonantgen.codecs.rvq import ResidualQuantizer
-from resonantgen.training.codec_losses import MelDistance, si_sdr_db, snr_db
-from resonantgen.training.codec_task import UNQUANTIZED_STEPS, CodecSettings, CodecTask, evaluate
+from resonantgen.training.codec_losses import MelDistance, bounded_si_sdr_db, si_sdr_db
+from resonantgen.training.codec_task import UNQUANTIZED_STEPS, CodecSettings, CodecTask, evaluate, other_sound
 from resonantgen.training.quantizing import LearningQuantizer
 from resonantgen.training.sounds import Sound
 
@@ -143,23 +143,34 @@ def test_ratios_of_signal_to_noise() -> None:
     """Noise of a known power, at a right angle to the signal."""
     x = tone(500, 0.5)
     noise = tone(1_000, 0.5) / 10  # 20 dB below
-    assert float(snr_db(x + noise, x)) == pytest.approx(20, abs=0.02)
     assert float(si_sdr_db(x + noise, x)) == pytest.approx(20, abs=0.02)
-    assert float(snr_db(x / 2, x)) == pytest.approx(20 * math.log10(2), abs=0.01)
     assert float(si_sdr_db((x + noise) / 3, x)) == pytest.approx(20, abs=0.02), "however loud"
     assert float(si_sdr_db(-x - noise, x)) == pytest.approx(20, abs=0.02)
-    assert float(snr_db(x, x)) == pytest.approx(60, abs=0.1)
-    assert float(snr_db(100_000 * x, x)) == pytest.approx(-60)
-    assert float(snr_db(torch.zeros_like(x), x)) == pytest.approx(0, abs=0.01)
     assert float(si_sdr_db(tone(1_000, 0.5), x)) < -60
+
+
+def test_the_ratio_that_is_learned_by_has_bounds() -> None:
+    x, noise = tone(500, 0.5), tone(1_000, 0.5)
+    for ratio_db in (-6.0, 0.0, 10.0, 20.0):
+        y = x + noise * 10 ** (-ratio_db / 20)
+        within = 0.5 if ratio_db < 0 else 0.1  # the nearer to a bound, the more it counts
+        assert float(bounded_si_sdr_db(y, x)) == pytest.approx(float(si_sdr_db(y, x)), abs=within)
+        assert float(bounded_si_sdr_db(y / 3, x)) == pytest.approx(float(bounded_si_sdr_db(y, x)), abs=1e-3)
+    assert float(bounded_si_sdr_db(x, x)) == pytest.approx(40, abs=0.1)
+    for nothing in (noise, 0 * x):
+        assert float(bounded_si_sdr_db(nothing, x)) == pytest.approx(-20, abs=0.1)
+    y = (x + 100 * noise).requires_grad_()
+    bounded_si_sdr_db(y, x).sum().backward()
+    assert y.grad is not None and bool(y.grad.isfinite().all())
 
 
 def test_they_are_of_each_signal_and_of_silence_too() -> None:
     x = torch.cat((tone(300, 0.1), tone(900, 0.1), 0 * tone(1, 0.1)))
     y = x + 0.01
-    together, alone = snr_db(y, x), [snr_db(y[row : row + 1], x[row : row + 1]) for row in range(3)]
-    torch.testing.assert_close(together, torch.cat(alone))
-    assert bool(si_sdr_db(y, x).isfinite().all()) and bool(snr_db(x, x).isfinite().all())
+    for ratio in (si_sdr_db, bounded_si_sdr_db):
+        together, alone = ratio(y, x), [ratio(y[row : row + 1], x[row : row + 1]) for row in range(3)]
+        torch.testing.assert_close(together, torch.cat(alone))
+        assert bool(together.isfinite().all()) and bool(ratio(x, x).isfinite().all())
 
 
 def test_the_distance_of_mel_spectrograms() -> None:
@@ -192,17 +203,20 @@ def task(settings: CodecSettings, seed: int = 0) -> CodecTask:
 
 def test_a_small_codec_learns_a_tone() -> None:
     """150 steps: its loss falls by half, through the quantiser, and what it decodes comes to be the tone."""
-    settings = CodecSettings(batch=2, crop_seconds=0.25, snr=0.0, shares=(("melody", 0.0),))
+    settings = CodecSettings(batch=2, crop_seconds=0.25, si_sdr=0.0, varied=0.0, shares=(("melody", 0.0),))
     learner = task(settings)
     optimizer = torch.optim.AdamW(learner.parameter_groups(), lr=4e-3)
-    before, losses = learner.evaluate(), []
+    before, losses, quantised = learner.evaluate(), [], 0
     for step in range(150):
         loss, parts = learner.loss(step, seeded(step))
-        assert bool(loss.isfinite()) and (parts["commitment"] == 0) == (step < UNQUANTIZED_STEPS)
+        assert bool(loss.isfinite())
+        quantised += parts["commitment"] > 0
+        assert not quantised or step >= UNQUANTIZED_STEPS
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
+    assert quantised > 85, "but for the batches of which no crop is to be"
     assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:5]), losses[::10]
     after = learner.evaluate()
     assert after["bass dB"] > max(before["bass dB"] + 10, 3) and after["bass mel"] < before["bass mel"]
@@ -221,8 +235,40 @@ def test_each_part_counts_as_its_weight_says() -> None:
     total, double = task(replace(settings, mel=2 * settings.mel)).loss(60, seeded(11))
     assert double["mel"] == pytest.approx(2 * plain["mel"])
     assert double["waveform"] == pytest.approx(plain["waveform"])
-    weighed = sum(value for name, value in double.items() if name != "snr") - settings.snr * double["snr"]
+    weighed = sum(value for name, value in double.items() if name != "SI-SDR")
+    weighed -= settings.si_sdr * double["SI-SDR"]
     assert float(total.detach()) == pytest.approx(weighed, rel=1e-5)
+
+
+@pytest.mark.parametrize("octaves", [-1, 0, 1])
+def test_played_faster_it_is_higher_and_as_long_as_wanted(octaves: int) -> None:
+    length = round(RATE * 2.0**octaves)
+    made = other_sound(tone(500, length / RATE)[0], RATE, 0.0)
+    torch.testing.assert_close(made, tone(500 * 2.0**octaves, 1.0)[0], rtol=0, atol=0.02)
+
+
+def test_a_tilt_makes_each_octave_louder_than_that_below() -> None:
+    noise = torch.randn(RATE, generator=seeded(12))
+    made = other_sound(noise, RATE, 6.0)
+    assert float(made.square().mean()) == pytest.approx(float(noise.square().mean()), rel=1e-3)
+    gain = torch.fft.rfft(made).abs() / torch.fft.rfft(noise).abs()  # a bin is a hertz
+    for low in (250, 1_000, 5_000):
+        assert float(gain[2 * low] / gain[low]) == pytest.approx(10**0.3, rel=1e-3)
+
+
+def test_crops_are_varied_as_often_as_is_said() -> None:
+    settings = CodecSettings(batch=200, crop_seconds=0.1, varied=0.5, shares=(("melody", 1e-6),))
+    crops = task(settings)._batch(seeded(13))
+    loudest = torch.fft.rfft(crops).abs().argmax(dim=1) * RATE / crops.shape[1]
+    apart = float(((loudest - 110).abs() > RATE / crops.shape[1]).float().mean())  # all were of 110 Hz
+    assert 0.3 < apart < 0.55, "some speeds are near 1"
+
+
+def test_what_is_not_quantised_passes_whole() -> None:
+    quantizer = LearningQuantizer(ResidualQuantizer(2, 16, 4)).train()
+    x = torch.randn(3, 20, 4, generator=seeded(14))
+    passed, _, _ = quantizer(x, counts(0, 2, 0), seeded(15))
+    assert torch.equal(passed[0], x[0]) and torch.equal(passed[2], x[2]) and not torch.equal(passed[1], x[1])
 
 
 def test_evaluation_is_of_all_roles_and_leaves_silence_out() -> None:
