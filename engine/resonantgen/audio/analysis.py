@@ -21,14 +21,14 @@ from resonantgen.instruments.loudness import block_powers, gated_loudness
 from resonantgen.music.analysis import Register
 from resonantgen.music.notes import Role
 from resonantgen.music.theory import Chord, ChordSpan, Key, Mode, Progression
-from resonantgen.music.time import TICKS_PER_QUARTER, Meter
+from resonantgen.music.time import MAX_BARS, TICKS_PER_QUARTER, Meter
 
 Array = NDArray[np.float64]
 
 ONSET_DB = 1.0
 SILENCE_LUFS = -70.0
 BEAT_SECONDS = 180.0  # tempo and bar are those of a long piece's beginning: few keep one grid for longer
-CUT_SECONDS = 0.01  # a loop that was cut to bars is so near to their length
+CUT_SECONDS = 0.02  # a loop that was cut to bars is so near to their length
 SPAN_SECONDS = 0.5  # of which chords are told where no beat is heard
 
 
@@ -186,14 +186,16 @@ def _loudness(samples: Pcm, sample_rate: int) -> float:
 
 
 def _cut_to_bars(beat: Beat, seconds: float, meter: Meter) -> Beat:
-    """The same, or, where the sound is a loop (whole bars long, a beat at its start), with its bar at the start."""
+    """The same, or, where the sound is a loop (whole bars long, a beat or what lies between two at its start), with its
+    bar at the start: of stabs off the beat, nothing but where they were cut tells where the beat is.
+    """
     quarter = 60 / beat.tempo_bpm
     bar = meter.bar_ticks / TICKS_PER_QUARTER * quarter
-    pulse = pulses(meter)[0] * quarter
-    early = beat.downbeat_seconds / pulse
-    whole = round(seconds / bar) >= 1 and abs(seconds - round(seconds / bar) * bar) < CUT_SECONDS
-    if whole and abs(early - round(early)) < NEAR_BEAT:
-        return replace(beat, downbeat_seconds=beat.downbeat_seconds - round(early) * pulse)
+    bars = round(seconds / bar)
+    halves = beat.downbeat_seconds / (pulses(meter)[0] * quarter / 2)
+    whole = 1 <= bars <= MAX_BARS and abs(seconds - bars * bar) < CUT_SECONDS
+    if whole and abs(halves - round(halves)) < 2 * NEAR_BEAT:
+        return replace(beat, downbeat_seconds=0.0)
     return beat
 
 

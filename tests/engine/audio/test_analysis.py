@@ -142,6 +142,23 @@ def test_a_loop_begins_with_its_bar():
     assert analyze(uncut, RATE).downbeat_seconds == pytest.approx(2 * BEAT, abs=0.05)
 
 
+def test_a_loop_of_nothing_but_offbeats_begins_with_its_bar():
+    """Stabs between the beats, as house has them: nothing in the sound says that they are not on it."""
+    stabs = song(PROGRESSION * 2)[:, 0].copy()
+    stabs = np.roll(stabs, round(BEAT / 2 * RATE))[: round(16 * 4 * BEAT * RATE)][:, None]
+    found = analyze(stabs, RATE)
+    assert found.tempo_bpm == pytest.approx(TEMPO, rel=0.005)
+    assert (found.downbeat_seconds, found.bars) == (0.0, 16)
+    longer = analyze(np.concatenate([stabs, np.zeros((round(0.31 * RATE), 1))]), RATE)
+    assert longer.downbeat_seconds % BEAT == pytest.approx(BEAT / 2, abs=0.05), "nobody cut it there"
+
+
+def test_a_long_piece_is_no_loop():
+    """Of 65 bars and more, a length that is whole bars is chance, or where somebody stopped reading."""
+    music = song(PROGRESSION * 9, lead=0.5 * BEAT)[: round(65 * 4 * BEAT * RATE)]
+    assert analyze(music, RATE).downbeat_seconds % BEAT == pytest.approx(BEAT / 2, abs=0.05)
+
+
 @pytest.mark.parametrize("channels", [1, 2, 6])
 def test_silence(channels):
     found = analyze(np.zeros((RATE, channels)), RATE)
