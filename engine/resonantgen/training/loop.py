@@ -60,7 +60,10 @@ class Observer(Protocol):
     def started(self, history: History, settings: TrainSettings) -> None: ...
     def stepped(self, history: History) -> None: ...
     def evaluated(self, history: History) -> None: ...
-    def saved(self, history: History, folder: Path) -> None: ...
+    def saved(self, history: History, folder: Path) -> None:
+        """What results is to be written into the folder: the module has the weights. The run's state follows."""
+        ...
+
     def ended(self, history: History) -> None:
         """All steps are done, or it was interrupted and saved."""
         ...
@@ -236,11 +239,12 @@ class _Run:
                         parameter.copy_(trained[name])
 
     def _save(self, watcher: Observer | None) -> None:
-        write_state(self.out / STATE_NAME, self.module, self._optimizer, self._averaged, self.history, self.identity)
-        self._saved_at = self.history.steps
+        """The state is last: a run of which it says that it is done has written all that results, whenever it ended."""
         if watcher:
             with self._with_averaged():
                 watcher.saved(self.history, self.out)
+        write_state(self.out / STATE_NAME, self.module, self._optimizer, self._averaged, self.history, self.identity)
+        self._saved_at = self.history.steps
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
@@ -284,7 +288,7 @@ def _claim(out: Path, here: World) -> Iterator[None]:
         except Timeout:
             raise StorageError(f"Another process is training in {out}. Wait for it, or choose another.") from None
     try:
-        remove_abandoned(out / STATE_NAME)
+        remove_abandoned(out)
         yield
     finally:
         lock.release()

@@ -94,9 +94,9 @@ def read_module(path: Path, module: nn.Module) -> None:
         raise _damaged(path, f"cannot be read ({str(error).splitlines()[0][:100]})") from None
 
 
-def remove_abandoned(path: Path) -> None:
-    """Remove what a killed process was writing. No other process may be writing."""
-    for part in path.parent.glob(f".{path.name}.*{TEMPORARY_SUFFIX}"):
+def remove_abandoned(folder: Path) -> None:
+    """Remove what a killed process was writing into a run's folder. No other process may be writing."""
+    for part in folder.glob(f".*{TEMPORARY_SUFFIX}"):
         with suppress(OSError):
             part.unlink()
 

@@ -108,6 +108,26 @@ def test_killed_at_any_instant_it_goes_on_with_the_same_curve(tmp_path: Path) ->
     assert not list(out.glob(".*.part"))  # what the kill left half-written
 
 
+def test_what_results_is_there_when_the_state_says_that_all_is_done(tmp_path: Path) -> None:
+    """A run that ended while it wrote its model, by a kill or a full disk, writes it when it goes on."""
+    saved: list[int] = []
+
+    class Writes(Follower):
+        def saved(self, history: History, folder: Path) -> None:
+            saved.append(history.steps)
+            if len(saved) == 1:
+                raise StorageError("full")
+
+    with pytest.raises(StorageError):
+        learned(tmp_path, observer=Writes())
+    (tmp_path / f".model.safetensors.123-4{files.TEMPORARY_SUFFIX}").touch()  # as a kill leaves it
+    learned(tmp_path, observer=Writes())
+    assert saved == [SETTINGS.steps, SETTINGS.steps]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", STATE_NAME]
+    learned(tmp_path, observer=Writes())
+    assert len(saved) == 2, "and only then"
+
+
 def test_a_full_disk_leaves_the_last_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, _ = learned(tmp_path / "whole")
     left = 7
