@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from resonantgen.errors import Cancelled, DeviceError, PromptError
+from resonantgen.errors import Cancelled, DeviceError, ProjectError, PromptError
 from resonantgen.generators.style import load_style
 from resonantgen.music.notes import Role
 from resonantgen.music.theory import Key
@@ -30,7 +31,7 @@ from resonantgen_bridge.desk import Desk
 from resonantgen_bridge.exporting import export
 from resonantgen_bridge.generation import GenerationQueue, Request
 from resonantgen_bridge.hub import Hub
-from resonantgen_bridge.importing import import_apart
+from resonantgen_bridge.importing import Made, import_apart, rehearse_apart
 from resonantgen_bridge.playback import Playback
 from resonantgen_bridge.printing import Wanted, print_apart
 from resonantgen_bridge.protocol import VERSION
@@ -73,6 +74,7 @@ class Commands:
         self._describe = describe
         self._sample_rate = sample_rate
         self._exporting = asyncio.Lock()  # one at a time, so that several leave the processor to others
+        self._importing = asyncio.Lock()  # likewise, and so that none removes what another has just written
         self.learner: Learner | None = None
 
     # -- music --------------------------------------------------------------------------------------------------------
@@ -155,21 +157,41 @@ class Commands:
     async def bars(self, on_progress: Listener, bars: int) -> Outcome:
         return await self._edit(Call("bars", {"bars": bars}), Intent("", bars=bars), on_progress)
 
-    async def import_audio(self, on_progress: Listener, file: str, track: str, lock: bool, **said: Value) -> Outcome:
+    async def import_audio(
+        self, on_progress: Listener, file: str, track: str, lock: bool, dry_run: bool, **said: Value
+    ) -> Outcome:
         """It is listened to and fitted elsewhere, beside what is made meanwhile, and then waits in line to be taken.
 
         Where the session has changed by then, once more from the start.
         """
-        for attempt in range(IMPORT_ATTEMPTS):
-            made = await import_apart(self._session.path, Path(file), track, lock, said)
-            act = partial(self._session.fulfil, made.order, [made.take])
-            request = Request(Call("import_audio", {"file": file, "track": track, "lock": lock, **said}), act=act)
-            try:
-                return {**outcome(await self._queue.submit(request, on_progress)), "report": made.report}
-            except Cancelled:
-                if attempt + 1 == IMPORT_ATTEMPTS:
-                    raise
+        path = self._session.path
+        if dry_run:
+            locked = tuple(role for role in Role if role in self._session.locked)
+            kept = tuple(role for role in self._session.playing if role not in locked)
+            return {**outcome(Result(None, {}, locked, kept)), **await rehearse_apart(path, Path(file), track, said)}
+        call = Call("import_audio", {"file": file, "track": track, "lock": lock, "dry_run": False, **said})
+        async with self._importing:
+            for attempt in range(IMPORT_ATTEMPTS):
+                with self._session.imports_kept():
+                    made = await import_apart(path, Path(file), track, lock, said)
+                    try:
+                        return await self._take_import(made, call, on_progress)
+                    except Cancelled:
+                        given_up = self._session.still_holds(made.order)
+                        if given_up or attempt + 1 == IMPORT_ATTEMPTS:
+                            raise
         raise AssertionError
+
+    async def _take_import(self, made: Made, call: Call, on_progress: Listener) -> Outcome:
+        """Have it recorded in its turn. Raises Cancelled, StorageError; then its sound is removed."""
+        act = partial(self._session.fulfil, made.order, [made.take])
+        try:
+            result = await self._queue.submit(Request(call, act=act), on_progress)
+        except BaseException:
+            with suppress(ProjectError):
+                self._session.discard([made.take])
+            raise
+        return {**outcome(result), "report": made.report, "heard": made.heard}
 
     def tempo(self, tempo: float) -> Outcome:
         settings = self._session.settings

@@ -9,14 +9,16 @@ from __future__ import annotations
 import base64
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from resonantgen.session.codec import pack, unpack
 from resonantgen.session.import_options import ImportOptions
-from resonantgen.session.import_report import report
+from resonantgen.session.import_plan import ImportPlan
+from resonantgen.session.import_report import plan_document, report
+from resonantgen.session.importing import listen_only
 from resonantgen.session.jobs import Order, parse_role
 from resonantgen.session.session import Session
 from resonantgen.session.values import Take
@@ -24,6 +26,8 @@ from resonantgen_bridge.apart import answer, run_apart
 
 _THIS = "resonantgen_bridge.importing"
 NICENESS = 3  # a person waits for it
+
+Work: TypeAlias = Callable[[Session, Path, str, ImportOptions], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,36 +37,59 @@ class Made:
     order: Order
     take: Take
     report: list[list[str]]
+    heard: dict[str, Any]
 
 
 async def import_apart(project: Path, file: Path, track: str, lock: bool, said: Mapping[str, Any]) -> Made:
-    """Listen to a file and fit it. Cancelling ends that; what it has written goes when the project is next opened.
+    """Listen to a file and fit it. Cancelling ends that; what it has written is for `Session.imports_kept` to remove.
 
     Raises what `Session.import_audio` raises, and EngineError.
     """
     role = parse_role(track)
-    arguments = (str(project), str(file.absolute()), role.value, json.dumps(dict(said)))
-    made = await run_apart(_THIS, *arguments, remove_unfinished=lambda pid: None)
+    made = await _run(_make, project, file, role.value, said)
     order = unpack(base64.b64decode(made["order"]), Order)
     locks = frozenset({role} if lock else ())
-    return Made(replace(order, locks=locks), unpack(base64.b64decode(made["take"]), Take), made["report"])
+    take = unpack(base64.b64decode(made["take"]), Take)
+    return Made(replace(order, locks=locks), take, made["report"], made["heard"])
 
 
-def main(project: str, file: str, track: str, said: str) -> None:
-    answer(
-        project, lambda session: _made(session, Path(file), track, ImportOptions.parse(**json.loads(said))), NICENESS
-    )
+async def rehearse_apart(project: Path, file: Path, track: str, said: Mapping[str, Any]) -> dict[str, Any]:
+    """Only listen: the "report" of what an import would do, and the same as plain values, "heard". Raises likewise."""
+    rehearsed = await _run(_rehearse, project, file, parse_role(track).value, said)
+    return {"report": rehearsed["report"], "heard": rehearsed["heard"]}
 
 
-def _made(session: Session, file: Path, track: str, options: ImportOptions) -> dict[str, Any]:
-    shown: list[list[str]] = []
-    prepared = session.prepare_import(file, track, options, lambda plan: shown.extend(map(list, report(plan))))
+async def _run(work: Work, project: Path, file: Path, track: str, said: Mapping[str, Any]) -> dict[str, Any]:
+    arguments = (work.__name__, str(project), str(file.absolute()), track, json.dumps(dict(said)))
+    return await run_apart(_THIS, *arguments, remove_unfinished=lambda pid: None)
+
+
+def main(work: str, project: str, file: str, track: str, said: str) -> None:
+    do = {done.__name__: done for done in (_make, _rehearse)}[work]
+
+    def answered(session: Session) -> dict[str, Any]:
+        done = do(session, Path(file), track, ImportOptions.parse(**json.loads(said)))
+        return {"folder": str(session.path), **done}
+
+    answer(project, answered, NICENESS)
+
+
+def _make(session: Session, file: Path, track: str, options: ImportOptions) -> dict[str, Any]:
+    plans: list[ImportPlan] = []
+    prepared = session.prepare_import(file, track, options, plans.append)
     return {
-        "folder": str(session.path),
         "order": base64.b64encode(pack(prepared.order)).decode(),
         "take": base64.b64encode(pack(prepared.take)).decode(),
-        "report": shown,
+        **_heard(plans[0]),
     }
+
+
+def _rehearse(session: Session, file: Path, track: str, options: ImportOptions) -> dict[str, Any]:
+    return _heard(listen_only(file, track, options, session.standing))
+
+
+def _heard(plan: ImportPlan) -> dict[str, Any]:
+    return {"report": report(plan), "heard": plan_document(plan)}
 
 
 if __name__ == "__main__":

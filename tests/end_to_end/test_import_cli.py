@@ -71,6 +71,20 @@ def test_a_dry_run_changes_nothing(run: Run, tmp_path: Path) -> None:
     assert document["corrected"] == ["key"] and [name for name, _ in document["chords"]] == ["Am", "F", "C", "G"]
 
 
+def test_what_is_heard_is_shown_also_where_it_cannot_come(run: Run, tmp_path: Path) -> None:
+    assert run("import", "guitar.wav", "--as", "harmony", "--lock")[0] == 0
+    recordings.write(tmp_path / "slow.wav", recordings.chords(90.0, 2))
+    arguments = ("import", "slow.wav", "--as", "melody", "--tempo", "90")
+    code, out, err = run(*arguments, "--dry-run")
+    assert (code, err) == (0, "") and "conflict" in out and "90 bpm and the project at 120 bpm" in out
+    heard = out[: out.index("  conflict")]
+    assert "chords" in heard and "key" in heard and "stretched" not in heard
+    code, out, err = run(*arguments)
+    assert code == 2 and out == heard and "90 bpm and the project at 120 bpm" in err and err.count("\n") == 1
+    code, out, _ = run(*arguments, "--dry-run", "--json")
+    assert code == 0 and "--follow" in json.loads(out)["conflict"]
+
+
 def test_what_is_wrong_is_one_line_and_leaves_nothing(run: Run, tmp_path: Path) -> None:
     (tmp_path / "photo.wav").write_bytes(b"\xff\xd8\xff\xe0 no sound")
     recordings.write(tmp_path / "silence.wav", np.zeros((44_100, 2)))
@@ -86,6 +100,18 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing(run: Run, tmp_path: Path) 
         code, out, err = run("import", *arguments)
         assert code == 2 and out == "" and reason in err and err.count("\n") == 1, (arguments, err)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["guitar.wav", "photo.wav", "silence.wav"]
+
+
+def test_a_name_may_hold_anything(run: Run, tmp_path: Path) -> None:
+    odd = "-a\nb\x1b[31m\u202e[bold]é\udcff"
+    (tmp_path / f"{odd}.txt").write_text("no sound")
+    code, out, err = run("import", f"./{odd}.txt", "--as", "harmony")
+    assert (code, out) == (2, "") and err.startswith("-a b?[31m?[bold]é?.txt is no sound file")
+    assert err[:-1].isprintable() and err[-1] == "\n"
+    (tmp_path / "guitar.wav").rename(tmp_path / f"{odd}.wav")
+    code, out, err = run("import", f"./{odd}.wav", "--as", "harmony")
+    assert (code, err) == (0, "") and "-a?b?[31m?[bold]é?.wav · WAV" in out
+    assert (tmp_path / "a_b_[31m_[bold]é_.rg").is_dir() and "\x1b" not in out
 
 
 @needs_linux
@@ -122,6 +148,17 @@ def test_a_running_engine_imports_and_plays_it(tmp_path: Path) -> None:
             timeout=300,
         )
         assert refused.returncode == 2 and "90 bpm and the project at 120 bpm" in refused.stderr
+        assert refused.stderr.count("\n") == 1 and "90 bpm   as you said" in refused.stdout and "key" in refused.stdout
+        elsewhere = [*arguments[:4], "--engine", engine.client.address]
+        rehearsal = subprocess.run(
+            [sys.executable, "-m", "resonantgen", *elsewhere, "--dry-run", "--json"],
+            cwd=tmp_path,  # where there is no project
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert rehearsal.returncode == 0 and "at 120 bpm" in json.loads(rehearsal.stdout)["conflict"]
     with Session.open(tmp_path / "night.rg", readonly=True) as session:
         take = session.playing[Role.HARMONY]
         assert take.is_imported and session.locked == {Role.HARMONY} and Role.BASS not in session.playing

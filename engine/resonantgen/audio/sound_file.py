@@ -96,6 +96,8 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
             raise AudioError(f"{path} is empty. Give a sound file with sound in it.")
         with path.open("rb", buffering=0) as opened, _sound_of(opened.fileno(), path) as file:
             yield file
+    except AudioError:  # which is a ValueError, too
+        raise
     except (OSError, ValueError) as error:  # ValueError: a null in the name
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         raise AudioError(f"{path} cannot be read: {reason}.") from None

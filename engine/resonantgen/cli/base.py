@@ -66,7 +66,8 @@ def _complain(line: str, code: int) -> int:
 
 
 def one_line(text: str) -> str:
-    return " ".join(text.split())
+    """Names of files may hold anything, such as what commands a terminal."""
+    return " ".join("".join(c if c.isprintable() or c.isspace() else "?" for c in text).split())
 
 
 def _usage_hint(error: click.ClickException) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from resonantgen.cli.base import (
 )
 from resonantgen.cli.perform import call_engine, print_session
 from resonantgen.cli.place import Place, find_place
+from resonantgen.errors import BadValue, ResonantGenError, TrackLocked
 
 
 @commands.command("import")
@@ -67,11 +69,12 @@ def import_file(
         "key": key,
         "chords": chords,
     }
-    if place.served and not dry_run:
+    if place.served:
         path = str(file.absolute()) if place.project is not None else str(file)
-        _import_served(place, {"file": path, "track": track, "lock": lock, "fit": fit, **said}, as_json)
+        _import_served(place, {"file": path, "track": track, "lock": lock, "fit": fit, **said}, dry_run, as_json)
         return
     from resonantgen.session.import_options import ImportOptions
+    from resonantgen.session.import_report import plan_document, report
     from resonantgen.session.importing import listen_only
     from resonantgen.session.session import Session
 
@@ -81,12 +84,13 @@ def import_file(
         if place.project is not None and place.project.is_dir():
             with Session.open(place.path(), readonly=True) as session:
                 standing = session.standing
-        _show(listen_only(file, track, options, standing), as_json)
+        plan = listen_only(file, track, options, standing)
+        _show_rehearsal(report(plan), plan_document(plan), as_json)
         return
     with Session.open_or_create(place.path()) as session:
         new = session.settings is None
         result = session.import_audio(
-            file, track, lock=lock, options=options, on_plan=lambda plan: None if as_json else _show(plan, False)
+            file, track, lock=lock, options=options, on_plan=lambda plan: None if as_json else _show(report(plan))
         )
         if as_json:
             from resonantgen.session.export import session_document
@@ -96,33 +100,51 @@ def import_file(
         reporter(as_json).imported(result, session, new)
 
 
-def _import_served(place: Place, asked: Mapping[str, Any], as_json: bool) -> None:
-    """Have the engine do it; what it heard is shown as if it was done here."""
+def _import_served(place: Place, asked: Mapping[str, Any], dry_run: bool, as_json: bool) -> None:
+    """Have the engine do it; what it heard is shown as if it was done here, also where it refuses."""
     from resonantgen.report import TrackMeters
 
     report = reporter(as_json)
     given = {name: value for name, value in asked.items() if value is not None}
     with place.client() as client:
-        outcome = call_engine(client, "import_audio", given, TrackMeters(report.console), report.plain)
+
+        def call(dry_run: bool) -> Mapping[str, Any]:
+            given["dry_run"] = dry_run
+            return call_engine(client, "import_audio", given, TrackMeters(report.console), report.plain)
+
+        try:
+            outcome = call(dry_run)
+        except (BadValue, TrackLocked):
+            if not dry_run and not as_json:
+                with suppress(ResonantGenError):
+                    _show(call(dry_run=True)["report"])
+            raise
+        if dry_run:
+            _show_rehearsal(outcome["report"], outcome["heard"], as_json)
+            return
         if not as_json:
-            for line in outcome["report"]:
-                report.line(*line)
+            _show(outcome["report"])
             report.plain()
         print_session(place, client, as_json)
 
 
-def _show(plan: Any, as_json: bool) -> None:
-    """What was heard."""
-    from resonantgen.session.import_report import plan_document, report
-
+def _show_rehearsal(lines: Iterable[Sequence[str]], heard: Mapping[str, Any], as_json: bool) -> None:
+    """What an import would do, and what would be in its way."""
     if as_json:
-        print_json(plan_document(plan))
+        print_json(heard)
         return
-    for label, text, note in report(plan):
-        reporter(as_json).line(label, text, note)
+    conflict = heard["conflict"]
+    _show([*lines, *([("conflict", conflict, "")] if conflict else [])])
+
+
+def _show(lines: Iterable[Sequence[str]]) -> None:
+    """What was heard."""
+    for label, text, note in lines:
+        reporter(False).line(label, text, note)
 
 
 def _newest_or_named(file: Path) -> Path:
     """The newest project here, or a new one with the recording's name: "guitar.rg"."""
     projects = projects_here()
-    return projects[-1] if projects else Path(f"{file.stem[:40] or 'session'}.rg")
+    name = "".join(c if c.isprintable() else "_" for c in file.stem[:40]).lstrip("-.")  # neither option nor hidden
+    return projects[-1] if projects else Path(f"{name or 'session'}.rg")

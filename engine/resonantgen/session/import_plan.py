@@ -7,12 +7,22 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from resonantgen.errors import BadValue, TrackLocked
+from resonantgen.errors import BadValue, ResonantGenError, TrackLocked
 from resonantgen.generators.progressions import fitted
 from resonantgen.music.harmonising import infer_harmony
 from resonantgen.music.notes import Note, Role, Score
 from resonantgen.music.theory import ChordSpan, Key, Mode, Progression
-from resonantgen.music.time import MAX_BARS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, TICKS_PER_QUARTER, Meter, parse_tempo
+from resonantgen.music.time import (
+    MAX_BARS,
+    MAX_SAMPLE_RATE,
+    MAX_TEMPO_BPM,
+    MIN_SAMPLE_RATE,
+    MIN_TEMPO_BPM,
+    TICKS_PER_QUARTER,
+    Meter,
+    bars_text,
+    parse_tempo,
+)
 from resonantgen.prompt.intent import Intent
 from resonantgen.session.import_options import ImportOptions
 from resonantgen.session.jobs import NEW_SEEDS, Job, Order, Standing
@@ -50,8 +60,10 @@ class ImportPlan:
     order: Order
     source: Source
     chords: Progression  # of the track, as long as the project
+    key: Key  # the recording's, as it was said or heard; the project's where there are no tones
     imported: Imported  # but for stretch and gain, which come of the doing, as tokens do
     advice: tuple[str, ...]  # what a person may want to do about it
+    conflict: ResonantGenError | None  # why none of it can be done, until more is said
 
     @property
     def role(self) -> Role:
@@ -62,8 +74,7 @@ class ImportPlan:
 def plan_import(heard: Heard, sha256: str, suffix: str, role: Role, standing: Standing, number: int) -> ImportPlan:
     """What of a recording becomes the track, and what becomes of the project.
 
-    `number` is that of the take. Raises TrackLocked, and BadValue where the project has another tempo and nothing was
-    said of that.
+    `number` is that of the take. Raises TrackLocked where the track is, BadValue for what cannot be planned.
     """
     refuse_locked(role, standing)
     options, analysis = heard.options, heard.analysis
@@ -79,7 +90,8 @@ def plan_import(heard: Heard, sha256: str, suffix: str, role: Role, standing: St
     heard = _harmonised(heard, role, own, meter, start, available)
     heard_chords = _chords(heard, own, meter, taken, start)
     settings = _settings(heard, standing, beside, own, meter, bars, sha256)
-    settings, advice = _met(settings, heard, role, standing, own, taken * bar_seconds)
+    key = heard.options.key or heard.analysis.key or settings.key
+    settings, advice, conflict = _met(settings, heard, role, standing, own)
     part = first_part(role, settings, Intent(""))
     seed = settings.seed
     staying = {r: take for r, take in standing.playing.items() if r is not role}
@@ -89,7 +101,7 @@ def plan_import(heard: Heard, sha256: str, suffix: str, role: Role, standing: St
     order = Order(
         "import", job, replace(standing, seed=seed if standing.settings is None else standing.seed), {role: number}
     )
-    return ImportPlan(order, source, chords, _imported(heard, settings), advice)
+    return ImportPlan(order, source, chords, key, _imported(heard, settings), advice, conflict)
 
 
 def has_beside(standing: Standing, role: Role) -> bool:
@@ -139,9 +151,7 @@ def _tempo(heard: Heard, meter: Meter, beside: Settings | None) -> Fraction:
         if beside is not None:
             return beside.tempo_bpm
         if options.bars is not None:
-            quarters = options.bars * meter.bar_ticks / TICKS_PER_QUARTER
-            length = heard.end_seconds - (options.offset_seconds or 0.0)
-            return parse_tempo(Fraction(round(quarters * 60 / length * 1000), 1000))
+            return _tempo_of_bars(options.bars, meter, heard.end_seconds - (options.offset_seconds or 0.0))
         raise BadValue(
             f"No beat can be heard in {heard.name}, so its tempo has to be said: --tempo 120, or how many bars it "
             "lasts: --bars 8."
@@ -155,6 +165,17 @@ def _tempo(heard: Heard, meter: Meter, beside: Settings | None) -> Fraction:
     for candidate in near:
         if abs(tempo / float(candidate) - 1) * seconds <= UNHEARD_SECONDS:
             return candidate
+    return parse_tempo(Fraction(round(tempo * 1000), 1000))
+
+
+def _tempo_of_bars(bars: int, meter: Meter, seconds: float) -> Fraction:
+    """The tempo at which so many bars last so long. Raises BadValue where nobody plays that."""
+    tempo = bars * meter.bar_ticks / TICKS_PER_QUARTER * 60 / seconds
+    if not MIN_TEMPO_BPM <= tempo <= MAX_TEMPO_BPM:
+        raise BadValue(
+            f"No beat can be heard, and {bars_text(bars)} in {seconds:.1f} seconds would be {tempo:.0f} bpm. "
+            f"Use other --bars, or say its tempo, {MIN_TEMPO_BPM} to {MAX_TEMPO_BPM}: --tempo 120."
+        )
     return parse_tempo(Fraction(round(tempo * 1000), 1000))
 
 
@@ -221,19 +242,19 @@ def _settings(
 
 
 def _met(
-    settings: Settings, heard: Heard, role: Role, standing: Standing, own: Fraction, seconds: float
-) -> tuple[Settings, tuple[str, ...]]:
-    """The settings after a recording of this tempo and key has come, and what there is to say about that.
-
-    Raises BadValue for another tempo of which nothing was said, TrackLocked for a key that locked tracks cannot take.
+    settings: Settings, heard: Heard, role: Role, standing: Standing, own: Fraction
+) -> tuple[Settings, tuple[str, ...], ResonantGenError | None]:
+    """The settings after a recording of this tempo and key has come, what there is to say about that, and what stands
+    in the way: another tempo of which nothing was said, or a key that locked tracks cannot take.
     """
     if not has_beside(standing, role):
-        return settings, ()
+        return settings, (), None
     follow = heard.options.fit == "follow"
+    conflict: ResonantGenError | None = None
     if own != settings.tempo_bpm:
         if heard.options.fit == "refuse":
             there, here = bpm_text(own), bpm_text(settings.tempo_bpm)
-            raise BadValue(
+            conflict = BadValue(
                 f"{heard.name} is at {there} and the project at {here}. Add --follow to take the project to {there}, "
                 f"--stretch to bring the recording to {here}, or --tempo BPM if its tempo is another one."
             )
@@ -241,20 +262,21 @@ def _met(
             settings = replace(settings, tempo_bpm=own)
     key = heard.options.key or heard.analysis.key
     if key is None or role is Role.DRUMS or key == settings.key:
-        return settings, ()
+        return settings, (), conflict
     pitched = [r for r in standing.playing if r not in (role, Role.DRUMS)]
     held = [r.value for r in pitched if r in standing.locked]
     if not follow and pitched:
-        return settings, (
-            f"it is in {key}, the project in {settings.key}: --follow takes the project there, --key says another",
-        )
+        other = "" if heard.options.key else ", --key says another"
+        advice = f"it is in {key}, the project in {settings.key}: --follow takes the project there{other}"
+        return settings, (advice,), conflict
     if held:
-        raise TrackLocked(
+        conflict = TrackLocked(
             f"{heard.name} is in {key}, and {' and '.join(held)} {'is' if len(held) == 1 else 'are'} locked in "
             f'{settings.key}. Unlock with: resonantgen unlock {held[0]}, or say its key: --key "{settings.key}"'
         )
-    advice = (f"{' and '.join(pitched)} still play in {settings.key} until: resonantgen regenerate",) if pitched else ()
-    return replace(settings, key=key), advice
+        return settings, (), conflict
+    still = f"{' and '.join(pitched)} still play in {settings.key} until: resonantgen regenerate"
+    return replace(settings, key=key), (still,) if pitched else (), conflict
 
 
 def _imported(heard: Heard, settings: Settings) -> Imported:

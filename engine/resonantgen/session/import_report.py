@@ -11,7 +11,10 @@ from resonantgen.session.source import Imported, bpm_text, clock_text
 
 
 def report(plan: ImportPlan) -> list[tuple[str, str, str]]:
-    """What was heard and what becomes of it, for people: a label, what there is to say, and a note."""
+    """What was heard and what becomes of it, for people: a label, what there is to say, and a note.
+
+    A conflict is not among it: that is an error, but where nothing was to be done.
+    """
     heard, source, settings = plan.imported, plan.source, plan.order.job.settings
     said = dict.fromkeys(heard.corrected, "as you said")
     channels = {1: "mono", 2: "stereo"}.get(heard.channels, f"{heard.channels} channels")
@@ -32,12 +35,13 @@ def report(plan: ImportPlan) -> list[tuple[str, str, str]]:
         ("tempo", bpm_text(source.tempo_bpm), said.get("tempo", measured) + _correct("tempo", heard, "--tempo BPM"))
     )
     begins = f"{source.start_seconds:.3f} s"
-    lines.append(("bar line", begins, said.get("offset", "heard") + _correct("offset", heard, "--offset SECONDS")))
+    found = "its start" if heard.heard_tempo_bpm is None else "heard"
+    lines.append(("bar line", begins, said.get("offset", found) + _correct("offset", heard, "--offset SECONDS")))
     if plan.role is not Role.DRUMS:
         key = (
             "no tones heard" if heard.heard_key is None else f"heard {heard.heard_key}, clarity {heard.key_clarity:.2f}"
         )
-        lines.append(("key", str(settings.key), said.get("key", key) + _correct("key", heard, "--key KEY")))
+        lines.append(("key", str(plan.key), said.get("key", key) + _correct("key", heard, "--key KEY")))
         names = [span.chord.symbol(settings.key) for span in plan.chords.spans]
         shown = " ".join(names[:16]) + (" …" if len(names) > 16 else "")
         lines.append(("chords", shown, said.get("chords", "heard") + _correct("chords", heard, '--chords "Am F"')))
@@ -49,7 +53,7 @@ def report(plan: ImportPlan) -> list[tuple[str, str, str]]:
     used = f"{bars_text(source.bars)}, {clock_text(source.start_seconds)} to {clock_text(until)}"
     if source.bars < settings.bars:
         used += f", repeated to {bars_text(settings.bars)}"
-    if source.tempo_bpm != settings.tempo_bpm:
+    if source.tempo_bpm != settings.tempo_bpm and plan.conflict is None:
         used += f", stretched to {bpm_text(settings.tempo_bpm)}"
     lines.append(("used", used, "--bars N" if "bars" not in heard.corrected else ""))
     return [*lines, *(("note", text, "") for text in plan.advice)]
@@ -76,5 +80,7 @@ def plan_document(plan: ImportPlan) -> dict[str, object]:
             "bars": settings.bars,
         },
         "chords": [[span.chord.symbol(settings.key), span.start_ticks] for span in plan.chords.spans],
+        "key": str(plan.key),
         "advice": list(plan.advice),
+        "conflict": None if plan.conflict is None else str(plan.conflict),
     }

@@ -78,6 +78,8 @@ def prepare_import(
     kept = keeper.import_path(f"{sha256}{suffix}")
     plan = plan_import(listen(kept, shown_name(path), role, options, standing), sha256, suffix, role, standing, number)
     on_plan(plan)
+    if plan.conflict is not None:
+        raise plan.conflict
     return import_take(plan, kept, studio)
 
 
@@ -133,9 +135,10 @@ def listen(path: Path, name: str, role: Role, options: ImportOptions, standing: 
 
 
 def listen_only(path: Path, track: str, options: ImportOptions, standing: Standing | None) -> ImportPlan:
-    """What an import would do, without a project or beside where it stands. Raises as an import does."""
+    """What an import would do, without a project or beside where it stands. Raises as `plan_import` and `listen` do."""
     role = parse_role(track)
     standing = standing or Standing(None, {}, frozenset(), 0, 0)
+    refuse_locked(role, standing)
     check_file(path)
     return plan_import(
         listen(path, shown_name(path), role, options, standing), "0" * 64, suffix_of(path), role, standing, 1

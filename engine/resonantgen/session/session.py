@@ -10,8 +10,8 @@ what is to be made, which takes no time, and `fulfil` records what was made. `ge
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -273,7 +273,8 @@ class Session(SessionView):
     ) -> Prepared:
         """All of `import_audio` but its last step, `fulfil`: a reader beside the session's writer can do it, too.
 
-        What it puts into the project's folder is removed by the next writer if nobody records it. Raises as that does.
+        What it puts into the project's folder goes with the next writer, or with `imports_kept`, if nobody records it.
+        Raises as that does.
         """
         role = parse_role(track)
         number = self._store.last_number(role) + 1
@@ -282,6 +283,18 @@ class Session(SessionView):
         if prepared.tokens is not None:
             self._store.add_tokens(prepared.tokens)
         return prepared
+
+    @contextmanager
+    def imports_kept(self) -> Iterator[None]:
+        """For the writer, around a reader's `prepare_import` and its `fulfil`, one at a time: what it has put into the
+        folder of imports is kept only where a take needs it.
+        """
+        before = self._store.import_names()
+        try:
+            yield
+        finally:
+            with suppress(ProjectError):
+                self._store.remove_imports(self._store.import_names() - before)
 
     @property
     def standing(self) -> Standing:

@@ -18,7 +18,7 @@ import re
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -320,9 +320,15 @@ class Store:
         remedy = "Its track plays on; restore it from a backup."
         return _read_whole(self.import_path(tokens.file_name), tokens.sha256, f"token file of take {take_id}", remedy)
 
-    def remove_import(self, file_name: str) -> None:
-        """Remove a file that no take was cut from or keeps; leave it if one was."""
-        if file_name not in self._all("SELECT file FROM import"):
+    def import_names(self) -> frozenset[str]:
+        """What lies in the folder of imports. Raises StorageError."""
+        with self._storage_errors():
+            folder = self.path / IMPORTS
+            return frozenset(file.name for file in folder.iterdir()) if folder.is_dir() else frozenset()
+
+    def remove_imports(self, file_names: Iterable[str]) -> None:
+        """Remove files that no take was cut from or keeps; leave those that one does. Raises ProjectError."""
+        for file_name in set(file_names) - set(self._all("SELECT file FROM import")):
             with suppress(OSError):
                 self.import_path(file_name).unlink()
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,7 +28,8 @@ from resonantgen.music.time import TempoMap
 from resonantgen.session.codec import pack, unpack
 from resonantgen.session.import_options import ImportOptions
 from resonantgen.session.import_plan import ImportPlan
-from resonantgen.session.import_report import report
+from resonantgen.session.import_report import plan_document, report
+from resonantgen.session.importing import listen_only
 from resonantgen.session.rendition import read_samples
 from resonantgen.session.session import Session
 from resonantgen.session.values import Take
@@ -165,6 +167,10 @@ class TestCorrections:
         path = recordings.write(tmp_path / "pad.wav", pad[:, None])
         with pytest.raises(BadValue, match="--tempo 120"):
             empty.import_audio(path, "harmony")
+        with pytest.raises(BadValue, match=r"64 bars in 8\.0 seconds would be 1920 bpm\. Use other --bars"):
+            empty.import_audio(path, "harmony", options=said(bars=64))
+        with pytest.raises(BadValue, match=r"1 bar in 0\.5 seconds would be 480 bpm"):
+            empty.import_audio(path, "harmony", options=said(bars=1, offset=7.5))
         empty.import_audio(path, "harmony", options=said(bars=4))
         assert empty.settings is not None and (empty.settings.tempo_bpm, empty.settings.bars) == (120, 4)
 
@@ -182,6 +188,34 @@ class TestBesideOthers:
         with pytest.raises(BadValue, match=r"100 bpm and the project at 120 bpm.*--follow.*--stretch") as refused:
             night.import_audio(slow, "harmony")
         assert "\n" not in str(refused.value) and night.playing == before and everything(night) == kept
+
+    def test_what_is_heard_is_told_also_of_what_is_refused(self, night: Session, tmp_path: Path) -> None:
+        slow = recordings.write(tmp_path / "slow.wav", recordings.chords(100.0, 4))
+        plans: list[ImportPlan] = []
+        with pytest.raises(BadValue, match="100 bpm and the project at 120 bpm"):
+            night.import_audio(slow, "harmony", on_plan=plans.append)
+        lines = {label: text for label, text, _ in report(plans[0])}
+        assert lines["tempo"] == "100 bpm" and lines["key"] in ("A minor", "C major") and "Am F" in lines["chords"]
+        assert lines["used"] == "2 bars, 0:00.0 to 0:04.8" and "the project in C minor" in lines["note"]
+        night.lock("bass")
+        with pytest.raises(TrackLocked, match="bass is locked in C minor"):
+            night.import_audio(slow, "harmony", options=said(fit="follow"), on_plan=plans.append)
+        assert len(plans) == 2 and dict(row[:2] for row in report(plans[1]))["tempo"] == "100 bpm"
+        rehearsed = listen_only(slow, "harmony", said(), night.standing)
+        assert report(rehearsed) == report(replace(plans[0], imported=rehearsed.imported))
+        assert str(rehearsed.conflict) == plan_document(rehearsed)["conflict"] == str(plans[0].conflict)
+        with pytest.raises(TrackLocked, match="bass is locked"):
+            listen_only(slow, "bass", said(), night.standing)
+
+    def test_its_own_key_is_shown(self, night: Session, guitar: Path) -> None:
+        """The project's, which it does not take, was shown in its place."""
+        plans: list[ImportPlan] = []
+        night.import_audio(guitar, "harmony", options=said(key="G minor"), on_plan=plans.append)
+        lines = {label: (text, note) for label, text, note in report(plans[0])}
+        assert lines["key"] == ("G minor", "as you said") and night.settings is not None
+        assert lines["note"][0] == "it is in G minor, the project in C minor: --follow takes the project there"
+        assert str(night.settings.key) == "C minor"
+        assert plan_document(plans[0])["key"] == "G minor"
 
     def test_it_is_stretched(self, night: Session, tmp_path: Path) -> None:
         slow = recordings.write(tmp_path / "slow.wav", recordings.chords(100.0, 2))
