@@ -10,6 +10,8 @@ from resonantgen.music.theory import Chord, Key
 from resonantgen.music.time import Meter, check_bars, parse_tempo
 from resonantgen.session.source import FITS
 
+MAX_OFFSET_SECONDS = 86_400  # a day
+
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
@@ -36,8 +38,8 @@ class ImportOptions:
         fit: str = "refuse",
     ) -> ImportOptions:
         """Raises BadValue."""
-        if offset is not None and not 0.0 <= offset < 86_400.0:
-            raise BadValue(f"The first bar cannot begin at {offset:g} seconds. Use 0 or more.")
+        if offset is not None and not 0.0 <= offset <= MAX_OFFSET_SECONDS:
+            raise BadValue(f"The first bar cannot begin at {offset:g} seconds. Use 0 to {MAX_OFFSET_SECONDS}.")
         if fit not in FITS:
             raise BadValue(f"{quoted(fit)} is no way to fit a recording. There are: {', '.join(FITS)}.")
         return cls(

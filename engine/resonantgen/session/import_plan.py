@@ -27,7 +27,7 @@ from resonantgen.prompt.intent import Intent
 from resonantgen.session.import_options import ImportOptions
 from resonantgen.session.jobs import NEW_SEEDS, Job, Order, Standing
 from resonantgen.session.settings import DEFAULT_SAMPLE_RATE, Options, first_part, first_settings
-from resonantgen.session.source import Imported, Source, bpm_text
+from resonantgen.session.source import Imported, Source, bpm_text, clock_text
 from resonantgen.session.values import Settings
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 UNHEARD_SECONDS = 0.02  # of drift over all that is taken: a tempo that is nearer than that is the same
 CUT_THERE_SECONDS = 0.02
+ALMOST = 0.05  # of a bar, which may be missing of the last
 VELOCITY = 100  # of heard notes: how loud they are says nothing of the chords
 
 
@@ -83,7 +84,7 @@ def plan_import(heard: Heard, sha256: str, suffix: str, role: Role, standing: St
     own = _tempo(heard, meter, beside)
     start = _start(options, analysis)
     bar_seconds = meter.bar_ticks / TICKS_PER_QUARTER * 60 / float(own)
-    available = max(math.floor((heard.end_seconds - start) / bar_seconds + 0.05), 1)
+    available = max(math.floor((heard.end_seconds - start) / bar_seconds + ALMOST), 1)
     wanted = min(options.bars or available, MAX_BARS)
     bars = beside.bars if beside else wanted
     taken = min(wanted, available, bars)
@@ -92,6 +93,8 @@ def plan_import(heard: Heard, sha256: str, suffix: str, role: Role, standing: St
     settings = _settings(heard, standing, beside, own, meter, bars, sha256)
     key = heard.options.key or heard.analysis.key or settings.key
     settings, advice, conflict = _met(settings, heard, role, standing, own)
+    if available * bar_seconds > heard.end_seconds - start + ALMOST * bar_seconds:  # not even one
+        advice += (f"it ends at {clock_text(heard.end_seconds)}, before the bar does: what is left is silent",)
     part = first_part(role, settings, Intent(""))
     seed = settings.seed
     staying = {r: take for r, take in standing.playing.items() if r is not role}

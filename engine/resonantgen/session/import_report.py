@@ -37,7 +37,7 @@ def report(plan: ImportPlan) -> list[tuple[str, str, str]]:
     begins = f"{source.start_seconds:.3f} s"
     found = "its start" if heard.heard_tempo_bpm is None else "heard"
     lines.append(("bar line", begins, said.get("offset", found) + _correct("offset", heard, "--offset SECONDS")))
-    if plan.role is not Role.DRUMS:
+    if plan.role is not Role.DRUMS or said.keys() & {"key", "chords"}:
         key = (
             "no tones heard" if heard.heard_key is None else f"heard {heard.heard_key}, clarity {heard.key_clarity:.2f}"
         )

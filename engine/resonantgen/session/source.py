@@ -81,7 +81,8 @@ class Imported:
         """For people: "beat 120.0 bpm, stretched by 0.8%, gain -3.1 dB"."""
         beat = "no beat heard" if self.heard_tempo_bpm is None else f"beat {self.heard_tempo_bpm:.1f} bpm"
         moved = f"stretched by {abs(self.stretch - 1):.1%}" if self.stretch != 1.0 else "not stretched"
-        return f"{beat}, {moved}, gain {self.gain_db:+.1f} dB"
+        gain = round(self.gain_db, 1) + 0.0  # no "-0.0"
+        return f"{beat}, {moved}, gain {gain:+.1f} dB"
 
 
 def suffix_of(path: Path) -> str:

@@ -157,6 +157,20 @@ class TestCorrections:
         assert np.allclose(samples[2000:170_000], samples[4 * 88_200 + 2000 : 4 * 88_200 + 170_000], atol=1e-6)
         assert [span.chord.root for span in empty.chords.spans] == [9, 5, 0, 7, 9, 5]
 
+    def test_less_than_a_bar_is_said(self, empty: Session, tmp_path: Path) -> None:
+        """The end of what is used was told as if the file went on until there."""
+        short = recordings.write(tmp_path / "short.wav", recordings.chords(120.0, 2)[: 3 * 44_100])
+        plan = listen_only(short, "harmony", said(tempo=40, offset=0.0), None)
+        assert plan.advice == ("it ends at 0:03.0, before the bar does: what is left is silent",)
+        assert listen_only(short, "harmony", said(tempo=120, offset=0.0), None).advice == ()
+
+    def test_what_is_said_of_drums_is_shown_too(self, guitar: Path) -> None:
+        lines = {label for label, _, _ in report(listen_only(guitar, "drums", said(tempo=120), None))}
+        assert not lines & {"key", "chords"}
+        plan = listen_only(guitar, "drums", said(tempo=120, key="D minor", chords="Dm G"), None)
+        lines = {label: text for label, text, _ in report(plan)}
+        assert lines["key"] == "D minor" and lines["chords"] == "Dm G Dm G"
+
     def test_fewer_bars_cut_it(self, empty: Session, guitar: Path) -> None:
         empty.import_audio(guitar, "harmony", options=said(bars=1))
         assert empty.settings is not None and empty.settings.bars == 1
