@@ -43,6 +43,7 @@ class CodecSettings:
     commitment: float = 0.25
     varied: float = 0.5  # share of crops that are played at another speed, with another colour
     again: float = 0.0  # what was decoded is encoded with the same tokens of the first codebook
+    first_entries: int = 1024  # of the first codebook: the fewer, the more of its tokens stay
     adversarial: float = 0.0
     shares: tuple[tuple[str, float], ...] = ()  # of roles: how often each is drawn, over 1
 
@@ -68,7 +69,7 @@ class CodecTask:
         weights = torch.tensor([dict(settings.shares).get(role, 1.0) for role in self._roles])
         self._role_weights = weights / weights.sum()
         self._lengths = [torch.tensor([float(len(s)) for s in group]) for group in self._sounds]
-        self._quantizer = LearningQuantizer(codec.quantizer)
+        self._quantizer = LearningQuantizer(codec.quantizer, settings.first_entries)
         self._mel = MelDistance(codec.sample_rate)
         self._resumes = resumes
         if resumes:
@@ -122,7 +123,7 @@ class CodecTask:
             "commitment": s.commitment * off,
         }
         if s.again and first is not None:
-            parts["again"] = s.again * self._quantizer.surprise(self.codec.encoder_net(y[:, :, None]), first)
+            parts["again"] = s.again * self._quantizer.surprise(self.codec.encoder_net(y[:, :, None]), first, counts)
         if self._adversary is not None:
             parts["adversary"], codecs = self._adversary.losses(y, x)
             parts["adversarial"] = s.adversarial * codecs

@@ -27,10 +27,12 @@ class LearningQuantizer(nn.Module):
     sums: Tensor
     begun: Tensor
 
-    def __init__(self, quantizer: ResidualQuantizer) -> None:
+    def __init__(self, quantizer: ResidualQuantizer, first_entries: int | None = None) -> None:
+        """`first_entries` of the first codebook are learned, the others repeat them: fewer are told apart better."""
         super().__init__()
         self.quantizer = quantizer
         count, cardinality, _ = quantizer.codebooks.shape
+        self._entries = [min(first_entries or cardinality, cardinality), *[cardinality] * (count - 1)]
         self.register_buffer("sizes", torch.zeros(count, cardinality))  # vectors that an entry was nearest to
         self.register_buffer("sums", torch.zeros_like(quantizer.codebooks))
         self.register_buffer("begun", torch.tensor(False))
@@ -55,7 +57,7 @@ class LearningQuantizer(nn.Module):
         for k in range(int(counts.max())):
             if not self.begun and self.training:
                 self._begin(k, residual, generator)
-            vectors = self.quantizer.codebooks[k]
+            vectors = self._learned(k)
             nearest = torch.argmin(vectors.pow(2).sum(dim=1) - 2 * residual @ vectors.t(), dim=1)
             first = nearest if k == 0 else first
             of_entries = functional.embedding(nearest, vectors)
@@ -71,28 +73,36 @@ class LearningQuantizer(nn.Module):
         passed = flat + (chosen - flat).detach() * (used > 0)[:, None].to(x)
         return passed.view_as(x), distance / flat.detach().var(dim=0).mean().clamp_min(1e-6), first
 
-    def surprise(self, x: Tensor, first: Tensor) -> Tensor:
-        """How little vectors [B, F, C] lead to tokens [B F] of the first codebook: cross-entropy, a scalar.
+    def surprise(self, x: Tensor, first: Tensor, counts: Tensor) -> Tensor:
+        """How little vectors [B, F, C] lead to tokens [B F] of the first codebook: cross-entropy, a scalar, of sounds
+        that were decoded from all codebooks or from vectors themselves (counts [B]).
 
         The nearer an entry, the likelier it is; distances are over the mean of the shortest.
         """
-        flat, vectors = x.reshape(-1, x.shape[2]), self.quantizer.codebooks[0]
+        whole = (counts == 0) | (counts == len(self.quantizer.codebooks))
+        flat, vectors = x[whole].flatten(0, 1), self._learned(0)
         distances = vectors.pow(2).sum(dim=1) - 2 * flat @ vectors.t() + flat.pow(2).sum(dim=1, keepdim=True)
-        scale = distances.detach().min(dim=1).values.mean().clamp_min(1e-6)
-        return functional.cross_entropy(-distances * SHARPNESS / scale, first)
+        scale = distances.detach().min(dim=1).values.sum().clamp_min(1e-6) / max(len(flat), 1)
+        wanted = first.view(x.shape[:2])[whole].flatten()
+        return functional.cross_entropy(-distances * SHARPNESS / scale, wanted, reduction="sum") / max(len(flat), 1)
+
+    def _learned(self, k: int) -> Tensor:
+        """Entries [n, C] of a codebook, but for those that repeat others."""
+        return self.quantizer.codebooks[k, : self._entries[k]]
 
     def _begin(self, k: int, residual: Tensor, generator: torch.Generator) -> None:
         """Entries are vectors of the first batch, a little apart where it has too few of them."""
-        codebook = self.quantizer.codebooks[k]
+        codebook = self._learned(k)
         drawn = torch.randint(len(residual), (len(codebook),), generator=generator).to(residual.device)
         noise = torch.randn(codebook.shape, generator=generator).to(codebook) * 0.1 * residual.std()
         codebook.copy_(_shared(residual[drawn] + noise))
         self.sizes[k] = 1.0
-        self.sums[k] = codebook
+        self.sums[k, : len(codebook)] = codebook
 
     def _follow(self, k: int, x: Tensor, nearest: Tensor, generator: torch.Generator) -> None:
-        codebook, sizes, sums = self.quantizer.codebooks[k], self.sizes[k], self.sums[k]
-        found = x.new_zeros(len(codebook)).index_add_(0, nearest, x.new_ones(len(x)))
+        codebook = self._learned(k)
+        sizes, sums = self.sizes[k, : len(codebook)], self.sums[k, : len(codebook)]
+        found = torch.zeros_like(sizes).index_add_(0, nearest, x.new_ones(len(x)))
         total = torch.zeros_like(codebook).index_add_(0, nearest, x)
         if distributed.is_initialized():
             distributed.all_reduce(found)
@@ -104,6 +114,8 @@ class LearningQuantizer(nn.Module):
         fresh = _shared(x[drawn])
         sums[idle], sizes[idle] = fresh[idle] * 2 * LEAST_USE, 2 * LEAST_USE
         codebook.copy_(sums / sizes[:, None])
+        whole = self.quantizer.codebooks[k]
+        whole.copy_(codebook[torch.arange(len(whole), device=x.device) % len(codebook)])
 
 
 def _shared(x: Tensor) -> Tensor:

@@ -203,11 +203,15 @@ def test_other_models_are_none_of_ours(tmp_path: Path) -> None:
 
 
 def test_weights_that_cannot_be_written(tmp_path: Path) -> None:
-    for wrong in (torch.nan, torch.inf, 1e6):
+    for wrong in (torch.nan, torch.inf):
         codec = random_codec()
         codec.quantizer.codebooks[1, 2, 3] = wrong
         with pytest.raises(ModelUnusable, match="codebooks"):
             write_weights(codec, tmp_path / FILE)
+    codec = random_codec()
+    codec.decoder_net.layers[0].get_parameter("bias")[0] = 1e6
+    with pytest.raises(ModelUnusable, match=r"decoder_net.layers.0.bias has weights .* too large"):
+        write_weights(codec, tmp_path / FILE)
     with pytest.raises(StorageError):
         write_weights(random_codec(), tmp_path / "nowhere" / FILE)
     assert not list(tmp_path.iterdir())
@@ -317,3 +321,23 @@ def _listed(capsys: pytest.CaptureFixture[str]) -> str:
     capsys.readouterr()
     assert main(["models", "list", "--json"]) == 0
     return capsys.readouterr().out
+
+
+# -- how large its vectors are ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("power", [0, 10, 20, 40])
+def test_vectors_of_any_size_are_written_and_the_codec_stays_the_same(tmp_path: Path, power: int) -> None:
+    codec = rounded(random_codec(seed=7))
+    expected = codec.encode(SOUND)
+    narrow, widen = codec.encoder_net.layers[-1], codec.decoder_net.layers[0]
+    with torch.no_grad():
+        for tensor in (codec.quantizer.codebooks, *narrow.parameters()):
+            tensor.mul_(2.0**power)
+        widen.get_parameter("weight").mul_(2.0**-power)
+    write_weights(codec, tmp_path / FILE)
+    read = read_weights(tmp_path).codec()
+    assert float(read.quantizer.codebooks.abs().max()) <= 2**13
+    assert torch.equal(read.encode(SOUND).indices, expected.indices)
+    sound = codec.decode(expected)  # but for the roundings of what was made so small
+    torch.testing.assert_close(read.decode(expected), sound, rtol=0, atol=float(sound.abs().max()) * 1e-2)

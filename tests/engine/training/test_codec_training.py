@@ -136,6 +136,37 @@ def test_codebooks_that_were_learned_before_go_on() -> None:
     assert float((quantizer.quantizer.codebooks - learned).square().mean().sqrt()) < 0.1
 
 
+def test_fewer_entries_of_the_first_codebook_are_learned_and_the_others_repeat_them() -> None:
+    quantizer, generator = LearningQuantizer(ResidualQuantizer(2, 16, 4), first_entries=5).train(), seeded(16)
+    for _ in range(60):
+        _, _, first = quantizer(torch.randn(2, 100, 4, generator=generator), counts(2, 2), generator)
+    codebooks = quantizer.quantizer.codebooks
+    assert torch.equal(codebooks[0], codebooks[0, torch.arange(16) % 5]) and len(codebooks[1].unique(dim=0)) == 16
+    assert set(first.tolist()) == set(range(5))
+    x = torch.randn(1, 500, 4, generator=generator)
+    assert set(quantizer.quantizer.search(2).encode(x)[0, 0].tolist()) == set(range(5))
+    _, _, first = quantizer.eval()(x, counts(2), generator)
+    assert torch.equal(quantizer.quantizer.search(2, 4).encode(x)[0, 0], first)
+
+
+def test_vectors_that_lead_to_other_tokens_are_a_surprise() -> None:
+    """Of sounds that were decoded from all codebooks, or from no codes at all."""
+    quantizer = learning(codebooks=2)
+    quantizer.quantizer.codebooks[0] = torch.tensor([[2.0, 2.0], [-2.0, 2.0], [2.0, -2.0], [-2.0, -2.0]])
+    first = torch.tensor([0, 1, 2, 3, 0, 1])
+    right = quantizer.quantizer.codebooks[0][first].view(3, 2, 2) + 0.1
+    wrong = right.clone()
+    wrong[1] = -wrong[1]
+    assert float(quantizer.surprise(right, first, counts(2, 2, 0))) < 1e-3
+    of_all = float(quantizer.surprise(wrong, first, counts(2, 2, 0)))
+    assert of_all > 1 and of_all == pytest.approx(float(quantizer.surprise(wrong, first, counts(2, 0, 2))))
+    assert float(quantizer.surprise(wrong, first, counts(2, 1, 2))) < 1e-3
+    assert float(quantizer.surprise(wrong, first, counts(1, 1, 1))) == 0
+    moved = wrong.requires_grad_()
+    quantizer.surprise(moved, first, counts(2, 2, 1)).backward()
+    assert moved.grad is not None and not moved.grad[2].any() and moved.grad[1].any()
+
+
 # -- losses -----------------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ Weights and codebooks are 16-bit floats: these are the model, and its hash is th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,8 @@ FILE = "resonant.safetensors"  # in a model's folder
 # Another number for another layout, or for weights that mean something else because a layer computes something else.
 LAYOUT = 1
 _KEY = "resonantgen-codec"  # of the card: the header's only entry, as the order of several is not the same every time
+_CODEBOOKS = "quantizer.codebooks"
+_LARGE = 2.0**13  # of what vectors are summed from: far from the largest number there is
 _LARGEST = torch.finfo(torch.float16).max
 
 
@@ -66,7 +69,7 @@ def write_weights(codec: Resonant, path: Path, about: Mapping[str, Any] | None =
 
     Raises ModelUnusable for weights that 16-bit floats cannot hold, and StorageError.
     """
-    state = {name: tensor.detach().float().cpu().contiguous() for name, tensor in codec.state_dict().items()}
+    state = _in_reach({name: tensor.detach().float().cpu().contiguous() for name, tensor in codec.state_dict().items()})
     for name, tensor in state.items():
         if not bool((tensor.abs() <= _LARGEST).all()):  # false of NaN, too
             raise ModelUnusable(f"{name} has weights that are no numbers, or too large: the training went astray.")
@@ -76,6 +79,21 @@ def write_weights(codec: Resonant, path: Path, about: Mapping[str, Any] | None =
     with storage_errors(path):
         write_file(path, safetensors_bytes(halves, {_KEY: msgspec.json.encode(card, order="sorted").decode()}))
     return sha256
+
+
+def _in_reach(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same codec with smaller vectors, where these are large: how large is free, and grows while it learns.
+
+    By a power of two, so that what it computes is the same to the last digit.
+    """
+    largest = float(state[_CODEBOOKS].abs().max())
+    if not _LARGE < largest < math.inf:
+        return dict(state)
+    factor = 2.0 ** -math.ceil(math.log2(largest / _LARGE))
+    last = max(int(name.split(".")[2]) for name in state if name.startswith("encoder_net.layers."))
+    smaller = {_CODEBOOKS, *(f"encoder_net.layers.{last}.{part}" for part in ("weight", "bias"))}
+    larger = {"decoder_net.layers.0.weight"}
+    return {n: t * factor if n in smaller else t / factor if n in larger else t for n, t in state.items()}
 
 
 def is_resonant(path: Path) -> bool:
