@@ -266,6 +266,8 @@ def _met(
     key = heard.options.key or heard.analysis.key
     if key is None or role is Role.DRUMS or key == settings.key:
         return settings, (), conflict
+    if heard.options.key is None and set(key.pitch_classes) == set(settings.key.pitch_classes):
+        return settings, (), conflict  # which of the tones is home is heard least surely
     pitched = [r for r in standing.playing if r not in (role, Role.DRUMS)]
     held = [r.value for r in pitched if r in standing.locked]
     if not follow and pitched:

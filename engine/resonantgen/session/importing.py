@@ -76,7 +76,11 @@ def prepare_import(
     suffix = suffix_of(path)
     sha256 = keeper.add_import(path, suffix)
     kept = keeper.import_path(f"{sha256}{suffix}")
-    plan = plan_import(listen(kept, shown_name(path), role, options, standing), sha256, suffix, role, standing, number)
+    try:
+        heard = listen(kept, shown_name(path), role, options, standing)
+    except AudioError as error:  # it has become another file since it was looked at
+        raise AudioError(str(error).replace(str(kept), str(path))) from None
+    plan = plan_import(heard, sha256, suffix, role, standing, number)
     on_plan(plan)
     if plan.conflict is not None:
         raise plan.conflict

@@ -270,6 +270,19 @@ class TestBesideOthers:
         assert night.playing[Role.BASS].recipe.settings.key == Key.parse("A minor")
         assert night.playing[Role.BASS].recipe.chords == imported(night).recipe.chords
 
+    @pytest.mark.parametrize("project", ["A minor", "C major", "D dorian"])
+    def test_a_key_of_the_same_tones_is_no_other_unless_it_is_said(
+        self, tmp_path: Path, guitar: Path, project: str
+    ) -> None:
+        with Session.create(tmp_path / "night.rg", FakeStudio()) as session:
+            session.generate(words("techno", style="techno"), seed=7, **{**PROJECT, "key": project})
+            session.lock("bass")
+            plans: list[ImportPlan] = []
+            session.import_audio(guitar, "harmony", options=said(fit="follow"), on_plan=plans.append)
+            assert session.settings is not None and str(session.settings.key) == project and plans[0].advice == ()
+            with pytest.raises(TrackLocked, match=f"bass is locked in {project}"):
+                session.import_audio(guitar, "harmony", options=said(fit="follow", key="F lydian"))
+
     def test_another_meter_cannot_join(self, night: Session, guitar: Path) -> None:
         with pytest.raises(BadValue, match="3/4 cannot join"):
             night.import_audio(guitar, "harmony", options=said(meter="3/4"))
@@ -346,6 +359,20 @@ class TestWhatIsOnDisk:
         stray.write_bytes(b"left by a kill")
         with Session.open(path, studio=FakeStudio()) as session:
             assert not stray.exists() and session.imported_file(imported(session).recipe.source).exists()  # type: ignore[arg-type]
+
+    def test_a_file_that_changes_while_it_is_read_is_told_by_its_own_name(
+        self, night: Session, guitar: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from resonantgen.session import importing
+
+        kept = everything(night)
+        for data, reason in ((b"no sound any more", "is no sound file"), (b"", "is empty")):
+            original = guitar.read_bytes()
+            monkeypatch.setattr(importing, "check_file", lambda path, data=data: path.write_bytes(data))
+            with pytest.raises(AudioError, match=rf"^{guitar} {reason}"):
+                night.import_audio(guitar, "harmony")
+            assert everything(night) == kept
+            guitar.write_bytes(original)
 
     def test_a_full_disk_leaves_nothing(self, night: Session, guitar: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         before, kept = night.playing, everything(night)
