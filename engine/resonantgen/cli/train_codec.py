@@ -47,6 +47,9 @@ def _shares(
 @click.option(
     "--again", metavar="W", type=click.FloatRange(0), default=0.0, help="Weight of tokens that stay. Default: 0"
 )
+@click.option(
+    "--first-entries", metavar="N", type=click.IntRange(2), default=1024, help="Fewer stay better. Default: 1024"
+)
 @click.option("--adversarial", metavar="W", type=click.FloatRange(0), default=0.0, help="Weight of it. Default: 0")
 @click.option("--seed", metavar="N", type=click.IntRange(0), default=0, help="Another seed, another codec.")
 @click.option("--device", metavar="NAME", help="auto, cpu, cuda or mps. Default: $RESONANTGEN_DEVICE")
@@ -63,6 +66,7 @@ def train_codec_command(
     rate: float,
     shares: tuple[tuple[str, float], ...],
     again: float,
+    first_entries: int,
     adversarial: float,
     seed: int,
     device: str | None,
@@ -94,18 +98,24 @@ def train_codec_command(
         device=str(place),
         threads=threads,
     )
-    losses = CodecSettings(batch=batch, crop_seconds=seconds, shares=shares, again=again, adversarial=adversarial)
+    losses = CodecSettings(
+        batch=batch,
+        crop_seconds=seconds,
+        shares=shares,
+        again=again,
+        first_entries=first_entries,
+        adversarial=adversarial,
+    )
     with joined(place) as here:
         _train(CodecRun(stems, out, start, losses, settings), reporter(False).console, here.writes)
 
 
 def _train(run: CodecRun, console: Console, tells: bool) -> None:
-    from resonantgen.training.codec_run import Saver, prepare, train_codec
+    from resonantgen.training.codec_run import prepare, train_codec
 
     with reading(console, tells) as on_file:
-        task, facts = prepare(run, on_file)
+        task, saver, facts = prepare(run, on_file)
     if tells:
-        console.print(f"  {task.describe()}", markup=False)
+        console.print(f"  {task.describe()}", markup=False, soft_wrap=True)
     use = f"Use it: resonantgen codec encode in.wav out.rgt --model {run.out}"
-    saver = Saver(run, task)
     run_to_the_end(console, tells, run, saver, lambda progress: train_codec(run, task, facts, progress), use)

@@ -92,9 +92,8 @@ def _train(run: LMRun, console: Console, tells: bool) -> None:
         task, saver, facts = prepare(run, loaded, on_file)
     if tells:
         parameters = task.transformer.config.parameters / 1e6
-        console.print(
-            f"  {saver.training_data} · {parameters:.1f} million parameters · {loaded.codec.name}", markup=False
-        )
+        text = f"  {saver.training_data} · {parameters:.1f} million parameters · {loaded.codec.name}"
+        console.print(text, markup=False, soft_wrap=True)
     use = f'Play it: resonantgen generate "…" --generator {run.role.value}={_as_path(run.out)}'
     run_to_the_end(console, tells, run, saver, lambda progress: train_lm(run, task, facts, progress), use)
 

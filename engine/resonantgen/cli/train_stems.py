@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from resonantgen.cli.base import Interrupted, reporter
-from resonantgen.cli.train import train_group
+from resonantgen.cli.train import FOLDER, train_group
 from resonantgen.packages import require_packages
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from resonantgen.training.stems import StemLine
 
-FOLDER = click.Path(path_type=Path)
 LINES = 20  # where there is no terminal: a line every so many stems
 
 

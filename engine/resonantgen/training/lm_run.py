@@ -20,9 +20,9 @@ from resonantgen.training.curve import save_curve
 from resonantgen.training.distributed import joined, wait
 from resonantgen.training.history import History
 from resonantgen.training.lm_task import LMSettings, LMTask
-from resonantgen.training.lm_tokens import Clip, OnFile, clips_sha256, encode_stems
+from resonantgen.training.lm_tokens import Clip, clips_sha256, encode_stems
 from resonantgen.training.loop import Observer, TrainSettings, train
-from resonantgen.training.stem_folder import find_stems
+from resonantgen.training.stem_folder import OnFile, find_stems
 
 TOKENS_NAME = "tokens"
 

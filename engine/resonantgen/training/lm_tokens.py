@@ -7,7 +7,7 @@ changed is. Encoding can be interrupted at any time, and goes on with the next f
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +23,10 @@ from resonantgen.generators.resonant.conditions import Facts
 from resonantgen.music.notes import Role
 from resonantgen.music.theory import Key
 from resonantgen.session.files import storage_errors, write_file
-from resonantgen.training.stem_folder import Stem
+from resonantgen.training.stem_folder import OnFile, Stem
 
 HEARD_SECONDS = 60.0  # of a file, from its start, for its tempo and key
 CLEAR = 0.2  # tempo and key that are less clear than that are not told
-
-OnFile = Callable[[int, Path], None]  # is told how many files are done, and which is next
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,11 +21,11 @@ import msgspec
 
 from resonantgen.codecs.loading import DEFAULT_CODEC
 from resonantgen.codecs.resonant.weights import FILE, Weights, read_weights, write_weights
-from resonantgen.errors import BadValue, ModelUnusable
+from resonantgen.errors import ModelUnusable
 from resonantgen.models.catalog import bytes_text, model_info
 from resonantgen.models.folder import model_folder, record_shipped
 from resonantgen.session.files import storage_errors, write_file
-from resonantgen.training.stem_folder import MANIFEST
+from resonantgen.training.stem_folder import MANIFEST, manifest_lines
 
 CARD = "README.md"
 MOST_BYTES = 24_000_000  # of the shipped weights
@@ -68,16 +68,12 @@ class Data:
 
     @classmethod
     def of(cls, stems: Path) -> Data:
-        """From the manifest, if there is one. Raises BadValue."""
+        """From the manifest, if there is one. Raises BadValue, StorageError."""
         data, path = cls(), stems / MANIFEST
-        if not path.is_file():
-            return data
-        for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-            try:
-                line = msgspec.json.decode(text, type=_Line)
-            except msgspec.DecodeError as error:
-                raise BadValue(f"{path}:{number}: {error}") from None
-            data.add(line)
+        if path.is_file():
+            with storage_errors(path):
+                for _, line in manifest_lines(path, _Line):
+                    data.add(line)
         return data
 
     def add(self, line: _Line) -> None:
@@ -98,16 +94,17 @@ def codec_card(weights: Weights, data: Data, command: str, figures: Mapping[str,
         f"second of up to {config.codebooks} indices from 0 to {config.cardinality - 1} ({bandwidths} kbit/s). "
         "It streams, with two frames of delay.\n",
         f"- weights: {sum(tensor.numel() for tensor in weights.state.values()) / 1e6:.1f} million 16-bit numbers, "
-        f"{bytes_text(size)}\n- hash: `{weights.sha256}`\n- made with: `{command}`\n",
-        *_about(weights.about),
+        f"{bytes_text(size)}\n- hash: `{weights.sha256}`\n- made with: `{command}`\n"
+        + "".join(f"- {text}: {value}\n" for text, value in told(weights.about).items()),
         *_figures(figures),
         *_data(data),
     ]
     return "\n".join(parts)
 
 
-def _about(about: Mapping[str, Any]) -> list[str]:
-    return ["".join(f"- {key}: {value}\n" for key, value in sorted(about.items()))] if about else []
+def told(about: Mapping[str, Any]) -> dict[str, str]:
+    """What a codec was written with, for people: "set of stems" -> "1f0c…"."""
+    return {key.replace("_", " "): str(value) for key, value in sorted(about.items())}
 
 
 def _figures(figures: Mapping[str, Any] | None) -> list[str]:
@@ -141,17 +138,17 @@ def _sources(data: Data, split: str, title: str) -> Iterable[str]:
 
 
 def write_card(
-    folder: Path, stems: Path, command: str, figures: Mapping[str, Any] | None = None, name: str | None = None
+    folder: Path, data: Data, command: str, figures: Mapping[str, Any] | None = None, name: str | None = None
 ) -> Path:
-    """Write the card of the codec in a folder, beside it. Raises ModelError, BadValue, StorageError."""
-    text = codec_card(read_weights(folder, name), Data.of(stems), command, figures)
+    """Write the card of the codec in a folder, beside it. Raises ModelError, StorageError."""
+    text = codec_card(read_weights(folder, name), data, command, figures)
     with storage_errors(folder):
         write_file(folder / CARD, text.encode())
     return folder / CARD
 
 
-def ship(codec: Path, stems: Path, command: str, figures: Mapping[str, Any] | None) -> Path:
-    """Let this codec be the one that comes with ResonantGen; its folder. Raises ModelError, BadValue, StorageError."""
+def ship(codec: Path, data: Data, command: str, figures: Mapping[str, Any] | None) -> Path:
+    """Let this codec be the one that comes with ResonantGen; its folder. Raises ModelError, StorageError."""
     folder = model_folder(model_info(DEFAULT_CODEC))
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -162,7 +159,7 @@ def ship(codec: Path, stems: Path, command: str, figures: Mapping[str, Any] | No
         raise ModelUnusable(
             f"{folder / FILE} has {bytes_text(size)}: more than {bytes_text(MOST_BYTES)} is not shipped."
         )
-    write_card(folder, stems, command, figures, DEFAULT_CODEC)
+    write_card(folder, data, command, figures, DEFAULT_CODEC)
     record_shipped(DEFAULT_CODEC)
     return folder
 
@@ -177,7 +174,7 @@ def main() -> None:
     options = parser.parse_args()
     figures = json.loads(options.figures.read_text()) if options.figures else None
     write = ship if options.ship else write_card
-    print(write(options.codec, options.stems, options.command, figures))
+    print(write(options.codec, Data.of(options.stems), options.command, figures))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from resonantgen.audio.resample import resample
 from resonantgen.errors import AudioError, BadValue
 from resonantgen.music.notes import Role
-from resonantgen.training.stem_folder import MANIFEST, Stem, find_stems
+from resonantgen.training.stem_folder import MANIFEST, OnFile, Stem, find_stems
 
 Sound = NDArray[np.int16]  # [T]
-OnFile = Callable[[int, Path], None]  # is told how many files are done, and which comes next
 
 ANY = "sound"  # the role of what lies in one folder
+SHORTEST_SECONDS = 0.1  # windows of spectra take so much: shorter files are followed by silence
+QUIETEST = 0.02  # peak of what is worth learning from
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ def read_sounds(
             (held_out if stem.held_out else learned).setdefault(role, []).append(sound)
             digest.update(f"{role} {stem.held_out} {len(sound)} ".encode() + sound.tobytes())
             done += 1
+        if all(_silent(sound) for sound in learned[role]):
+            raise BadValue(f"All that is to be learned of {role} in {folder} is silent, or next to it. Take it away.")
     return Sounds(learned, held_out, digest.hexdigest())
 
 
@@ -69,17 +72,24 @@ def stems_by_role(folder: Path) -> dict[str, list[Stem]]:
 
 
 def read_sound(path: Path, sample_rate: int) -> Sound:
-    """A file as one channel at a rate. Raises AudioError."""
+    """A file as one channel at a rate, at least SHORTEST_SECONDS long. Raises AudioError."""
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError, TypeError):
         raise AudioError(f"{path} is no sound file that can be read. Take it away, or write it again.") from None
+    if not len(samples):
+        raise AudioError(f"{path} holds no sound: its length is 0. Take it away.")
     if not np.isfinite(samples).all():
         raise AudioError(f"{path} holds samples that are no numbers (NaN or infinity). Write it again.")
     mono = samples.mean(axis=1, keepdims=True)
     if rate != sample_rate:
         mono = resample(mono, rate, sample_rate)
+    mono = np.pad(mono, ((0, max(0, round(SHORTEST_SECONDS * sample_rate) - len(mono))), (0, 0)))
     return np.asarray(np.round(np.clip(mono[:, 0], -1, 1) * 32767), dtype=np.int16)
+
+
+def _silent(sound: Sound) -> bool:
+    return int(np.abs(sound.astype(np.int32)).max()) < QUIETEST * 32767
 
 
 def _spread(stems: Sequence[Stem], most: int) -> list[Stem]:

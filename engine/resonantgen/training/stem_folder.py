@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -27,6 +28,9 @@ MANIFEST = "stems.jsonl"
 SUFFIXES = frozenset({".wav", ".flac", ".aif", ".aiff", ".ogg", ".opus", ".mp3", ".w64", ".caf", ".au"})
 FEWEST_TO_HOLD_OUT = 10  # files: with fewer, all are learned from
 HELD_OUT_BYTES = 26  # of 256: a tenth
+
+OnFile = Callable[[int, Path], None]  # is told how many files are done, and which comes next
+LineT = TypeVar("LineT")
 
 _WORDS = re.compile(r"[^\W\d_]{2,}")
 
@@ -69,19 +73,28 @@ def find_stems(folder: Path, role: Role) -> list[Stem]:
     return sorted(stems, key=lambda stem: stem.path)
 
 
+def manifest_lines(manifest: Path, kind: type[LineT]) -> Iterator[tuple[str, LineT]]:
+    """Each line, after where it is: "stems.jsonl:1". Raises BadValue, OSError."""
+    for number, text in enumerate(manifest.read_bytes().splitlines(), 1):
+        place = f"{manifest}:{number}"
+        if text.strip():
+            try:
+                line = msgspec.json.decode(text, type=kind)
+            except ValueError as error:  # malformed, of another type, or no UTF-8
+                raise BadValue(f"{place}: {error}") from None
+            yield place, line
+
+
 def _listed(manifest: Path, role: Role) -> Iterator[Stem]:
-    for number, text in enumerate(manifest.read_text(encoding="utf-8").splitlines(), 1):
-        if not text.strip():
-            continue
+    for place, line in manifest_lines(manifest, _Line):
         try:
-            line = msgspec.json.decode(text, type=_Line)
             key = Key.parse(line.key) if line.key else None
-        except (msgspec.DecodeError, BadValue) as error:
-            raise BadValue(f"{manifest}:{number}: {error}") from None
+        except BadValue as error:
+            raise BadValue(f"{place}: {error}") from None
         path = manifest.parent / line.file
         if line.role == role.value:
             if not path.is_file():
-                raise AudioError(f"{manifest}:{number}: there is no file {path}.")
+                raise AudioError(f"{place}: there is no file {path}.")
             yield Stem(path, line.split != "train", line.text, line.tempo_bpm, key, measured=True)
 
 

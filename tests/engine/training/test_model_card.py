@@ -37,7 +37,8 @@ def trained(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_it_says_what_a_codec_is_and_learned_from(trained: tuple[Path, Path]) -> None:
     codec, stems = trained
-    text = model_card.write_card(codec, stems, "train codec --seed 3", {"table": "| bass | 11.0 |\n"}).read_text()
+    data = model_card.Data.of(stems)
+    text = model_card.write_card(codec, data, "train codec --seed 3", {"table": "| bass | 11.0 |\n"}).read_text()
     assert (codec / "README.md").read_text() == text and text.startswith("# my-codec\n")
     assert load_codec(str(codec)).weights_sha256 in text and "`train codec --seed 3`" in text
     assert "| drums | 1.5 h | 0.2 h |" in text and "| bass | 1.0 h | 0.0 h |" in text
@@ -50,10 +51,10 @@ def test_it_says_what_a_codec_is_and_learned_from(trained: tuple[Path, Path]) ->
 def test_a_folder_that_says_nothing(trained: tuple[Path, Path]) -> None:
     codec, stems = trained
     (stems / "stems.jsonl").unlink()
-    assert "user's own" in model_card.write_card(codec, stems, "x").read_text()
-    (stems / "stems.jsonl").write_text('{"role": 3}\n')
-    with pytest.raises(BadValue, match=r"stems\.jsonl:1: "):
-        model_card.write_card(codec, stems, "x")
+    assert "user's own" in model_card.write_card(codec, model_card.Data.of(stems), "x").read_text()
+    (stems / "stems.jsonl").write_text('{"role": "bass", "seconds": 3600}\n\n{"role": 3}\n')
+    with pytest.raises(BadValue, match=r"stems\.jsonl:3: "):
+        model_card.Data.of(stems)
 
 
 def test_a_codec_is_shipped(trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +62,8 @@ def test_a_codec_is_shipped(trained: tuple[Path, Path], tmp_path: Path, monkeypa
     before = ship(tmp_path, monkeypatch, random_codec())
     expected = load_codec(str(trained[0])).weights_sha256
     assert load_codec().weights_sha256 != expected
-    assert model_card.ship(*trained, "train codec", None) == before
+    codec, stems = trained
+    assert model_card.ship(codec, model_card.Data.of(stems), "train codec", None) == before
     assert (load_codec().weights_sha256, load_codec().codec.name) == (expected, "resonant")
     assert [(verdict.file, verdict.trouble) for verdict in verify("resonant")] == [("README.md", ""), (FILE, "")]
     assert models.installed("resonant").weights == (before / FILE,)
