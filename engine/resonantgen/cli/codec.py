@@ -93,12 +93,18 @@ def decode(
 
 
 @codec_group.command()
-@click.argument("source", metavar="IN.RGT", type=FILE)
+@click.argument("source", metavar="[IN.RGT]", type=FILE, required=False)
+@click.option("--model", metavar="NAME", help="Or a folder or file: what this codec is, and how it was trained.")
 @json_option
-def info(source: Path, as_json: bool) -> None:
-    """Say what is in a token file. The model need not be there for that."""
+def info(source: Path | None, model: str | None, as_json: bool) -> None:
+    """Say what is in a token file, for which the model need not be there; or what a codec is, with --model."""
     from resonantgen.codecs.token_file import read_header
 
+    if model is not None and source is None:
+        _show_codec(model, as_json)
+        return
+    if source is None or model is not None:
+        raise BadValue("Give a token file, or a codec with --model NAME: one of both.")
     header = read_header(source)
     if as_json:
         print_json(_document(header, source))
@@ -138,6 +144,26 @@ def _model_of(header: TokenHeader, source: Path) -> str:
             f"{source} was encoded with {header.model}, which is not in the catalogue. Say where it is: --model PATH"
         )
     return header.model
+
+
+def _show_codec(model: str, as_json: bool) -> None:
+    from resonantgen.codecs.loading import load_codec
+
+    loaded = load_codec(model, "cpu")
+    codec, about = loaded.codec, loaded.about
+    if as_json:
+        facts = {"model": codec.name, "weights_sha256": loaded.weights_sha256, "sample_rate": codec.sample_rate}
+        shape = {"channels": codec.channels, "codebooks": codec.codebooks, "cardinality": codec.cardinality}
+        rates = {"frame_rate": codec.frame_rate, "bandwidths_kbps": list(codec.shape.bandwidths_kbps)}
+        print_json({**facts, **shape, **rates, "about": dict(about)})
+        return
+    report = reporter(as_json)
+    report.line("model", codec.name, f"(weights {loaded.weights_sha256[:12]})")
+    report.line("sound", f"{codec.sample_rate} Hz · {_channels(codec.channels)}")
+    report.line("tokens", f"{codec.frame_rate:g} frames a second · {codec.codebooks} codebooks of {codec.cardinality}")
+    report.line("bandwidth", ", ".join(f"{kbps:g}" for kbps in codec.shape.bandwidths_kbps) + " kbit/s")
+    for number, (key, value) in enumerate(sorted(about.items())):
+        report.line("" if number else "trained", f"{key.replace('_', ' ')}: {value}")
 
 
 # -- printing ---------------------------------------------------------------------------------------------------------

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from resonantgen.errors import ModelNotFound
 from resonantgen.models.catalog import catalog, model_info
@@ -24,6 +25,7 @@ class LoadedCodec:
 
     codec: NetworkCodec
     weights_sha256: str
+    about: Mapping[str, Any] = field(default_factory=dict)  # how it was trained, if it was here: JSON values
 
 
 def load_codec(model: str = DEFAULT_CODEC, device: str | None = None) -> LoadedCodec:
@@ -40,7 +42,8 @@ def load_codec(model: str = DEFAULT_CODEC, device: str | None = None) -> LoadedC
 
     target = place(device, "float32").device
     weights = (resonant if resonant.is_resonant(path) else encodec).read_weights(path, name)
-    return LoadedCodec(weights.codec().to(target), weights.sha256)
+    about = weights.about if isinstance(weights, resonant.Weights) else {}
+    return LoadedCodec(weights.codec().to(target), weights.sha256, about)
 
 
 def find_weights(model: str) -> tuple[str | None, Path]:

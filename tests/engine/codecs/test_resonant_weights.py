@@ -273,6 +273,22 @@ def test_a_codec_of_ones_own(shipped: Path, capsys: pytest.CaptureFixture[str]) 
     assert "encoded with the weights" in capsys.readouterr().err
 
 
+def test_a_codec_says_where_it_comes_from(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("my-codec").mkdir()
+    sha256 = write_weights(random_codec(), Path("my-codec") / FILE, {"steps": 40, "begun_with": "nothing"})
+    assert main(["codec", "info", "--model", "./my-codec"]) == 0
+    said = capsys.readouterr().out
+    assert "my-codec" in said and sha256[:12] in said and "begun with: nothing" in said and "steps: 40" in said
+    assert main(["codec", "info", "--model", "./my-codec", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["about"] == {"steps": 40, "begun_with": "nothing"} and document["weights_sha256"] == sha256
+    assert main(["codec", "info", "--model", "resonant"]) == 0
+    assert "trained" not in capsys.readouterr().out
+    for words in ([], ["x.rgt", "--model", "./my-codec"]):
+        assert main(["codec", "info", *words]) == 2
+        assert "one of both" in capsys.readouterr().err
+
+
 def test_models_know_it(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It is listed as shipped, verified, and neither fetched nor removed."""
 
