@@ -186,15 +186,18 @@ def _loudness(samples: Pcm, sample_rate: int) -> float:
 
 
 def _cut_to_bars(beat: Beat, seconds: float, meter: Meter) -> Beat:
-    """The same, or, where the sound is a loop (whole bars long, a beat or what lies between two at its start), with its
-    bar at the start: of stabs off the beat, nothing but where they were cut tells where the beat is.
+    """The same, or, where the sound is a loop, with its bar at the start: of what plays off the beat only, nothing but
+    where it was cut tells where the beat is.
+
+    A loop is 1, 2, 4, 8 … whole bars long, or any number of them with a beat, or what lies between two, at its start.
     """
     quarter = 60 / beat.tempo_bpm
     bar = meter.bar_ticks / TICKS_PER_QUARTER * quarter
     bars = round(seconds / bar)
+    if not 1 <= bars <= MAX_BARS or abs(seconds - bars * bar) >= CUT_SECONDS:
+        return beat
     halves = beat.downbeat_seconds / (pulses(meter)[0] * quarter / 2)
-    whole = 1 <= bars <= MAX_BARS and abs(seconds - bars * bar) < CUT_SECONDS
-    if whole and abs(halves - round(halves)) < 2 * NEAR_BEAT:
+    if bars.bit_count() == 1 or abs(halves - round(halves)) < 2 * NEAR_BEAT:
         return replace(beat, downbeat_seconds=0.0)
     return beat
 

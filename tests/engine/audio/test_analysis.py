@@ -142,15 +142,21 @@ def test_a_loop_begins_with_its_bar():
     assert analyze(uncut, RATE).downbeat_seconds == pytest.approx(2 * BEAT, abs=0.05)
 
 
-def test_a_loop_of_nothing_but_offbeats_begins_with_its_bar():
+@pytest.mark.parametrize(("bars", "late"), [(16, 0.5), (12, 0.5), (16, 0.25), (8, 0.7)])
+def test_a_loop_of_nothing_but_offbeats_begins_with_its_bar(bars, late):
     """Stabs between the beats, as house has them: nothing in the sound says that they are not on it."""
-    stabs = song(PROGRESSION * 2)[:, 0].copy()
-    stabs = np.roll(stabs, round(BEAT / 2 * RATE))[: round(16 * 4 * BEAT * RATE)][:, None]
-    found = analyze(stabs, RATE)
-    assert found.tempo_bpm == pytest.approx(TEMPO, rel=0.005)
-    assert (found.downbeat_seconds, found.bars) == (0.0, 16)
+    length = round(bars * 4 * BEAT * RATE)
+    stabs = np.roll(song(PROGRESSION * 2)[:length], round(late * BEAT * RATE), axis=0)
+    found = analyze(stabs, RATE, tempo_bpm=TEMPO)
+    assert found.downbeat_seconds == 0.0 and found.bars * found.bar_seconds == pytest.approx(found.seconds, abs=0.02)
     longer = analyze(np.concatenate([stabs, np.zeros((round(0.31 * RATE), 1))]), RATE)
-    assert longer.downbeat_seconds % BEAT == pytest.approx(BEAT / 2, abs=0.05), "nobody cut it there"
+    assert longer.downbeat_seconds % BEAT == pytest.approx(late * BEAT, abs=0.05), "nobody cut it there"
+
+
+def test_an_excerpt_is_no_loop():
+    """Whole bars by chance, as many as nobody loops: a piece of 60 seconds at 100 bpm is 25 of them."""
+    music = song(PROGRESSION * 2, lead=0.25 * BEAT)[: round(12 * 4 * BEAT * RATE)]
+    assert analyze(music, RATE).downbeat_seconds % BEAT == pytest.approx(BEAT / 4, abs=0.05)
 
 
 def test_a_long_piece_is_no_loop():
