@@ -44,12 +44,6 @@ def _shares(
 @click.option("--seconds", metavar="S", type=click.FloatRange(0.1, 60), default=1.0, help="Of a crop. Default: 1")
 @click.option("--rate", metavar="R", type=click.FloatRange(0, 1, min_open=True), default=1e-3, help="Default: 0.001")
 @click.option("--share", "shares", metavar="ROLE=N", multiple=True, callback=_shares, help="Draw it N times as often.")
-@click.option(
-    "--again", metavar="W", type=click.FloatRange(0), default=0.0, help="Weight of tokens that stay. Default: 0"
-)
-@click.option(
-    "--first-entries", metavar="N", type=click.IntRange(2), default=1024, help="Fewer stay better. Default: 1024"
-)
 @click.option("--adversarial", metavar="W", type=click.FloatRange(0), default=0.0, help="Weight of it. Default: 0")
 @click.option("--seed", metavar="N", type=click.IntRange(0), default=0, help="Another seed, another codec.")
 @click.option("--device", metavar="NAME", help="auto, cpu, cuda or mps. Default: $RESONANTGEN_DEVICE")
@@ -65,8 +59,6 @@ def train_codec_command(
     seconds: float,
     rate: float,
     shares: tuple[tuple[str, float], ...],
-    again: float,
-    first_entries: int,
     adversarial: float,
     seed: int,
     device: str | None,
@@ -102,8 +94,6 @@ def train_codec_command(
         batch=batch,
         crop_seconds=seconds,
         shares=shares,
-        again=again,
-        first_entries=first_entries,
         adversarial=adversarial,
     )
     with joined(place) as here:

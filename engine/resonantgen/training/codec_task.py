@@ -17,9 +17,8 @@ from resonantgen.codecs.resonant.net import levels as levels_of
 from resonantgen.training.codec_adversary import Adversary
 from resonantgen.training.codec_losses import MelDistance, bounded_si_sdr_db, si_sdr_db
 from resonantgen.training.quantizing import LearningQuantizer
-from resonantgen.training.sounds import Sound
+from resonantgen.training.sounds import QUIETEST, Sound
 
-QUIETEST = 0.02  # peak of a crop that is worth learning from
 TRIES = 20
 GAIN_DB = (-12.0, 3.0)  # a crop is made so much louder, at random
 SPEED_OCTAVES = (-0.4, 1.0)  # a varied crop is played so much faster
@@ -42,8 +41,6 @@ class CodecSettings:
     si_sdr: float = 0.3  # of dB
     commitment: float = 0.25
     varied: float = 0.5  # share of crops that are played at another speed, with another colour
-    again: float = 0.0  # what was decoded is encoded with the same tokens of the first codebook
-    first_entries: int = 1024  # of the first codebook: the fewer, the more of its tokens stay
     adversarial: float = 0.0
     shares: tuple[tuple[str, float], ...] = ()  # of roles: how often each is drawn, over 1
 
@@ -69,7 +66,7 @@ class CodecTask:
         weights = torch.tensor([dict(settings.shares).get(role, 1.0) for role in self._roles])
         self._role_weights = weights / weights.sum()
         self._lengths = [torch.tensor([float(len(s)) for s in group]) for group in self._sounds]
-        self._quantizer = LearningQuantizer(codec.quantizer, settings.first_entries)
+        self._quantizer = LearningQuantizer(codec.quantizer)
         self._mel = MelDistance(codec.sample_rate)
         self._resumes = resumes
         if resumes:
@@ -105,9 +102,9 @@ class CodecTask:
         for layer in encoder:
             vectors = layer(vectors)
         if step < UNQUANTIZED_STEPS and not self._resumes:
-            passed, off, first = vectors, vectors.new_zeros(()), None
+            passed, off = vectors, vectors.new_zeros(())
         else:
-            passed, off, first = self._quantizer(vectors, counts, generator)
+            passed, off = self._quantizer(vectors, counts, generator)
         made = passed
         for layer in decoder:
             made = layer(made)
@@ -117,13 +114,11 @@ class CodecTask:
         wanted, made = compress(coefficients) / levels, made * levels
         parts = {
             "mel": s.mel * self._mel(y, x),
-            "coefficients": s.coefficients * (made - wanted).abs().mean() / wanted.abs().mean(),
-            "waveform": s.waveform * (y - x).abs().mean() / x.abs().mean(),
+            "coefficients": s.coefficients * _relative(made, wanted),
+            "waveform": s.waveform * _relative(y, x),
             "SI-SDR": -s.si_sdr * bounded_si_sdr_db(y, x).mean(),
             "commitment": s.commitment * off,
         }
-        if s.again and first is not None:
-            parts["again"] = s.again * self._quantizer.surprise(self.codec.encoder_net(y[:, :, None]), first, counts)
         if self._adversary is not None:
             parts["adversary"], codecs = self._adversary.losses(y, x)
             parts["adversarial"] = s.adversarial * codecs
@@ -163,6 +158,12 @@ class CodecTask:
 
 def _between(low: float, high: float, generator: torch.Generator) -> float:
     return low + (high - low) * float(torch.rand((), generator=generator))
+
+
+def _relative(made: Tensor, wanted: Tensor) -> Tensor:
+    """Mean distance, over the mean of what is wanted."""
+    distance: Tensor = (made - wanted).abs().mean() / wanted.abs().mean().clamp_min(1e-6)
+    return distance
 
 
 def other_sound(x: Tensor, length: int, tilt_db: float) -> Tensor:

@@ -80,7 +80,7 @@ class TrainSettings:
     final_rate: float = 0.05  # the last step's learning rate over the highest; a cosine lies between
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.01
-    clip_norm: float = 1.0  # of all gradients together
+    clip_norm: float = 1.0  # of all gradients of a group together
     save_seconds: float = 120.0
     evaluate_every: int = 500  # steps; also after the last
     ema_decay: float | None = None  # of averaged weights, which are evaluated and result; None: the weights themselves
@@ -192,8 +192,9 @@ class _Run:
         loss.backward()  # type: ignore[no-untyped-call]
         average_gradients(self._parameters, here)
         figures = average([float(loss.detach()), float(interrupted), *parts.values()], here, self.device)
-        norm = nn.utils.clip_grad_norm_(self._parameters, self.settings.clip_norm)
-        if not math.isfinite(figures[0]) or not torch.isfinite(norm):
+        groups = [group["params"] for group in self._optimizer.param_groups]
+        norms = [float(nn.utils.clip_grad_norm_(group, self.settings.clip_norm)) for group in groups]
+        if not all(map(math.isfinite, (figures[0], *norms))):
             raise BadValue(
                 f"The loss is no number any more at step {step + 1}. Try a lower learning rate, in another folder."
             )

@@ -16,7 +16,6 @@ from torch.nn import functional
 from resonantgen.codecs.rvq import ResidualQuantizer
 
 DECAY = 0.99  # of the averages, a step
-SHARPNESS = 4.0  # of the choice between entries
 LEAST_USE = 0.3  # vectors a step, on average, below which an entry begins again
 
 
@@ -27,12 +26,10 @@ class LearningQuantizer(nn.Module):
     sums: Tensor
     begun: Tensor
 
-    def __init__(self, quantizer: ResidualQuantizer, first_entries: int | None = None) -> None:
-        """`first_entries` of the first codebook are learned, the others repeat them: fewer are told apart better."""
+    def __init__(self, quantizer: ResidualQuantizer) -> None:
         super().__init__()
         self.quantizer = quantizer
         count, cardinality, _ = quantizer.codebooks.shape
-        self._entries = [min(first_entries or cardinality, cardinality), *[cardinality] * (count - 1)]
         self.register_buffer("sizes", torch.zeros(count, cardinality))  # vectors that an entry was nearest to
         self.register_buffer("sums", torch.zeros_like(quantizer.codebooks))
         self.register_buffer("begun", torch.tensor(False))
@@ -43,23 +40,21 @@ class LearningQuantizer(nn.Module):
         self.sums.copy_(self.quantizer.codebooks * 2 * LEAST_USE)
         self.begun.fill_(True)
 
-    def forward(self, x: Tensor, counts: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Vectors [B, F, C], codebooks to use [B] (0: all of the vector passes) -> quantised ones [B, F, C], how far
-        they are off, and tokens of the first codebook [B F].
+    def forward(self, x: Tensor, counts: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Vectors [B, F, C], codebooks to use [B] (0: all of the vector passes) -> quantised ones [B, F, C], and how
+        far they are off.
 
         The distance is that of what each codebook was given from what it chose, mean square over the variance of x; its
         gradient pulls x to the codebooks.
         """
         flat = x.reshape(-1, x.shape[2])
         residual, chosen, distance = flat.detach(), torch.zeros_like(flat), x.new_zeros(())
-        first = torch.zeros(len(flat), dtype=torch.int64, device=x.device)
         used = counts.repeat_interleave(x.shape[1])  # [B F]
-        for k in range(int(counts.max())):
+        for k in range(len(self.quantizer.codebooks)):  # all of them, whatever is used: processes go in step
             if not self.begun and self.training:
                 self._begin(k, residual, generator)
-            vectors = self._learned(k)
+            vectors = self.quantizer.codebooks[k]
             nearest = torch.argmin(vectors.pow(2).sum(dim=1) - 2 * residual @ vectors.t(), dim=1)
-            first = nearest if k == 0 else first
             of_entries = functional.embedding(nearest, vectors)
             if self.training:
                 self._follow(k, residual, nearest, generator)
@@ -68,40 +63,23 @@ class LearningQuantizer(nn.Module):
             distance = distance + ((wanted - of_entries).pow(2) * inside).mean()
             chosen = chosen + of_entries * inside
             residual = residual - of_entries
-        if self.training and int(counts.max()) == len(self.quantizer.codebooks):
+        if self.training:
             self.begun.fill_(True)
         passed = flat + (chosen - flat).detach() * (used > 0)[:, None].to(x)
-        return passed.view_as(x), distance / flat.detach().var(dim=0).mean().clamp_min(1e-6), first
-
-    def surprise(self, x: Tensor, first: Tensor, counts: Tensor) -> Tensor:
-        """How little vectors [B, F, C] lead to tokens [B F] of the first codebook: cross-entropy, a scalar, of sounds
-        that were decoded from all codebooks or from vectors themselves (counts [B]).
-
-        The nearer an entry, the likelier it is; distances are over the mean of the shortest.
-        """
-        whole = (counts == 0) | (counts == len(self.quantizer.codebooks))
-        flat, vectors = x[whole].flatten(0, 1), self._learned(0)
-        distances = vectors.pow(2).sum(dim=1) - 2 * flat @ vectors.t() + flat.pow(2).sum(dim=1, keepdim=True)
-        scale = distances.detach().min(dim=1).values.sum().clamp_min(1e-6) / max(len(flat), 1)
-        wanted = first.view(x.shape[:2])[whole].flatten()
-        return functional.cross_entropy(-distances * SHARPNESS / scale, wanted, reduction="sum") / max(len(flat), 1)
-
-    def _learned(self, k: int) -> Tensor:
-        """Entries [n, C] of a codebook, but for those that repeat others."""
-        return self.quantizer.codebooks[k, : self._entries[k]]
+        return passed.view_as(x), distance / flat.detach().var(dim=0).mean().clamp_min(1e-6)
 
     def _begin(self, k: int, residual: Tensor, generator: torch.Generator) -> None:
         """Entries are vectors of the first batch, a little apart where it has too few of them."""
-        codebook = self._learned(k)
+        codebook = self.quantizer.codebooks[k]
         drawn = torch.randint(len(residual), (len(codebook),), generator=generator).to(residual.device)
         noise = torch.randn(codebook.shape, generator=generator).to(codebook) * 0.1 * residual.std()
         codebook.copy_(_shared(residual[drawn] + noise))
         self.sizes[k] = 1.0
-        self.sums[k, : len(codebook)] = codebook
+        self.sums[k] = codebook
 
     def _follow(self, k: int, x: Tensor, nearest: Tensor, generator: torch.Generator) -> None:
-        codebook = self._learned(k)
-        sizes, sums = self.sizes[k, : len(codebook)], self.sums[k, : len(codebook)]
+        codebook = self.quantizer.codebooks[k]
+        sizes, sums = self.sizes[k], self.sums[k]
         found = torch.zeros_like(sizes).index_add_(0, nearest, x.new_ones(len(x)))
         total = torch.zeros_like(codebook).index_add_(0, nearest, x)
         if distributed.is_initialized():
@@ -114,8 +92,6 @@ class LearningQuantizer(nn.Module):
         fresh = _shared(x[drawn])
         sums[idle], sizes[idle] = fresh[idle] * 2 * LEAST_USE, 2 * LEAST_USE
         codebook.copy_(sums / sizes[:, None])
-        whole = self.quantizer.codebooks[k]
-        whole.copy_(codebook[torch.arange(len(whole), device=x.device) % len(codebook)])
 
 
 def _shared(x: Tensor) -> Tensor:

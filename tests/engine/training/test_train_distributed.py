@@ -103,7 +103,7 @@ def codec_task(rank: int) -> CodecTask:
     """A tiny codec, with other weights in each process."""
     tone = 0.4 * np.sin(2 * np.pi * 220 * np.arange(24_000) / 24_000)
     codec = random_codec(seed=rank).requires_grad_(True)
-    settings = CodecSettings(batch=16, crop_seconds=0.1)
+    settings = CodecSettings(batch=2, crop_seconds=0.1)
     return CodecTask(codec, {"bass": [(32_767 * tone).astype(np.int16)]}, {}, settings, resumes=True)
 
 
@@ -118,7 +118,7 @@ def test_train_codec_under_torchrun(tmp_path: Path) -> None:
     for number in range(2):
         write_loop(tmp_path / "stems" / "drums" / f"{number}.wav", number)
     start = write_codec(tmp_path / "first")
-    options = ("--steps", "3", "--batch", "16", "--seconds", "0.1", "--threads", "1", "--device", "cpu")
+    options = ("--steps", "3", "--batch", "2", "--seconds", "0.1", "--threads", "1", "--device", "cpu")
     places = ("--stems", str(tmp_path / "stems"), "--out", str(tmp_path / "mine"), "--from", str(start))
     first, second = run_together(2, "-m", "resonantgen", "train", "codec", *places, *options)
     assert "step 3 of 3" in first and first.count("3 steps") == 1 and not second
