@@ -90,12 +90,7 @@ def train_codec_command(
         device=str(place),
         threads=threads,
     )
-    losses = CodecSettings(
-        batch=batch,
-        crop_seconds=seconds,
-        shares=shares,
-        adversarial=adversarial,
-    )
+    losses = CodecSettings(batch=batch, crop_seconds=seconds, shares=shares, adversarial=adversarial)
     with joined(place) as here:
         _train(CodecRun(stems, out, start, losses, settings), reporter(False).console, here.writes)
 
