@@ -147,7 +147,7 @@ def _model_of(header: TokenHeader, source: Path) -> str:
 
 
 def _show_codec(model: str, as_json: bool) -> None:
-    from resonantgen.codecs.loading import load_codec
+    from resonantgen.codecs.loading import load_codec, told
 
     loaded = load_codec(model, "cpu")
     codec, about = loaded.codec, loaded.about
@@ -162,8 +162,8 @@ def _show_codec(model: str, as_json: bool) -> None:
     report.line("sound", f"{codec.sample_rate} Hz · {_channels(codec.channels)}")
     report.line("tokens", f"{codec.frame_rate:g} frames a second · {codec.codebooks} codebooks of {codec.cardinality}")
     report.line("bandwidth", ", ".join(f"{kbps:g}" for kbps in codec.shape.bandwidths_kbps) + " kbit/s")
-    for number, (key, value) in enumerate(sorted(about.items())):
-        report.line("" if number else "trained", f"{key.replace('_', ' ')}: {value}")
+    for number, (key, value) in enumerate(told(about).items()):
+        report.line("" if number else "trained", f"{key}: {value}")
 
 
 # -- printing ---------------------------------------------------------------------------------------------------------

@@ -56,3 +56,8 @@ def find_weights(model: str) -> tuple[str | None, Path]:
     if path.name != model or path.suffix:
         raise ModelNotFound(f"There is no file or folder {model}.")
     return model_info(model).name, path  # raises: it says which names are near
+
+
+def told(about: Mapping[str, Any]) -> dict[str, str]:
+    """What a codec was written with, for people: "set of stems" -> "1f0c…"."""
+    return {key.replace("_", " "): str(value) for key, value in sorted(about.items())}

@@ -13,7 +13,6 @@ from torch.nn import functional
 
 from resonantgen.codecs.resonant.model import Resonant
 from resonantgen.codecs.resonant.net import compress
-from resonantgen.codecs.resonant.net import levels as levels_of
 from resonantgen.training.codec_adversary import Adversary
 from resonantgen.training.codec_losses import MelDistance, bounded_si_sdr_db, si_sdr_db
 from resonantgen.training.quantizing import LearningQuantizer
@@ -110,7 +109,7 @@ class CodecTask:
             made = layer(made)
         y = inverse(expand(made))[:, : x.shape[1], 0]
         # over the root of their levels: between as loud as they are and all alike
-        levels = levels_of(self.codec.config).to(made).sqrt()
+        levels = expand.get_buffer("levels").sqrt()
         wanted, made = compress(coefficients) / levels, made * levels
         parts = {
             "mel": s.mel * self._mel(y, x),

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from resonantgen.codecs.loading import DEFAULT_CODEC
+from resonantgen.codecs.loading import DEFAULT_CODEC, told
 from resonantgen.codecs.resonant.weights import FILE, Weights, read_weights, write_weights
 from resonantgen.errors import ModelUnusable
 from resonantgen.models.catalog import bytes_text, model_info
@@ -100,11 +100,6 @@ def codec_card(weights: Weights, data: Data, command: str, figures: Mapping[str,
         *_data(data),
     ]
     return "\n".join(parts)
-
-
-def told(about: Mapping[str, Any]) -> dict[str, str]:
-    """What a codec was written with, for people: "set of stems" -> "1f0c…"."""
-    return {key.replace("_", " "): str(value) for key, value in sorted(about.items())}
 
 
 def _figures(figures: Mapping[str, Any] | None) -> list[str]:
