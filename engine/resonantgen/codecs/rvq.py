@@ -40,7 +40,8 @@ class Search:
     With a beam of 1 each codebook's vector is the nearest to what is left. With more, so many choices are followed, and
     the best sum is taken (D.-H. Juang, A. H. Gray, "Multiple stage vector quantization for speech coding", 1982, did
     the first; W. P. LeBlanc et al., IEEE TSAP 1993, the second). The first codebook's is the nearest always: what
-    follows a frame by its first token finds the same, whatever comes after.
+    follows a frame by its first token finds the same, whatever comes after. Of the best sums, one is taken that is
+    itself nearest to its first vector, if there is one, so that what is decoded has that token again.
     """
 
     vectors: Tensor  # [K, N, C]
@@ -53,15 +54,14 @@ class Search:
         indices = torch.cat([self._encode(tile) for tile in tiles])
         return indices.view(*x.shape[:2], len(self.vectors)).transpose(1, 2).contiguous()
 
-    def _encode(self, residual: Tensor) -> Tensor:
+    def _encode(self, x: Tensor) -> Tensor:
         """Vectors [F, choices, C], of one choice -> indices [F, K]."""
-        count, cardinality, components = self.vectors.shape
+        _, cardinality, components = self.vectors.shape
+        residual = x
         indices = residual.new_empty(len(residual), 1, 0, dtype=torch.int64)  # [F, choices, K so far]
         for number, (vectors, squares) in enumerate(zip(self.vectors, self.squares, strict=True)):
-            # Rounded as the references round it: where two vectors are about as near, the last bit decides.
-            distance = residual.pow(2).sum(dim=2, keepdim=True) - 2 * residual @ vectors.t() + squares
-            distance = distance.flatten(1)
-            best = _smallest(distance, min(self.beam, distance.shape[1]) if 0 < number < count - 1 else 1)
+            distance = _distance(residual, vectors, squares).flatten(1)
+            best = _smallest(distance, min(self.beam, distance.shape[1]) if number else 1)
             nearest = best % cardinality
             if residual.shape[1] > 1:
                 before = (best // cardinality)[:, :, None]
@@ -71,7 +71,20 @@ class Search:
                 indices = indices.expand(-1, best.shape[1], -1)
             residual = residual - functional.embedding(nearest, vectors)
             indices = torch.cat((indices, nearest[:, :, None]), dim=2)
-        return indices[:, 0]
+        return indices[:, 0] if indices.shape[1] == 1 else self._of_its_first(x - residual, indices)
+
+    def _of_its_first(self, sums: Tensor, indices: Tensor) -> Tensor:
+        """Of choices, the best first, sums [F, choices, C] and indices [F, choices, K] -> indices [F, K]."""
+        nearest = _distance(sums, self.vectors[0], self.squares[0]).argmin(dim=2)
+        chosen = (nearest == indices[:, :, 0]).int().argmax(dim=1)  # the first that is; of none, the best
+        return indices[torch.arange(len(indices), device=indices.device), chosen]
+
+
+def _distance(x: Tensor, vectors: Tensor, squares: Tensor) -> Tensor:
+    """Of vectors [..., C] from each of a codebook, [..., N]. Rounded as the references round it: where two are about
+    as near, the last bit decides.
+    """
+    return x.pow(2).sum(dim=-1, keepdim=True) - 2 * x @ vectors.t() + squares
 
 
 def _smallest(x: Tensor, count: int) -> Tensor:
