@@ -25,6 +25,7 @@ TILT_DB = (-1.0, 4.0)  # and each octave of it is louder than that below
 TILT_CENTRES = 12.0  # the highest frequency over that which stays as loud: 1 kHz of 12
 COUNTS = (0, 0, 2, 4, 8, 8, 8, 8, 8, 8)  # codebooks of a crop, at random; 0: it is not quantised
 UNQUANTIZED_STEPS = 50  # the encoder finds its feet
+AGAIN_STEPS = 5000  # a new codec first learns to tell sounds apart, and little by little to find its vectors again
 EVALUATION_SECONDS = 6.0
 
 
@@ -39,6 +40,7 @@ class CodecSettings:
     waveform: float = 0.5  # L1 of samples
     si_sdr: float = 0.3  # of dB
     commitment: float = 0.25
+    again: float = 15.0  # mean square of what encoding again makes of what was decoded, over the variance
     varied: float = 0.5  # share of crops that are played at another speed, with another colour
     adversarial: float = 0.0
     shares: tuple[tuple[str, float], ...] = ()  # of roles: how often each is drawn, over 1
@@ -97,16 +99,12 @@ class CodecTask:
         mdct, *encoder = self.codec.encoder_net.layers
         *decoder, expand, inverse = self.codec.decoder_net.layers
         coefficients = mdct(x[:, :, None])
-        vectors = coefficients
-        for layer in encoder:
-            vectors = layer(vectors)
+        vectors = _through(encoder, coefficients)
         if step < UNQUANTIZED_STEPS and not self._resumes:
             passed, off = vectors, vectors.new_zeros(())
         else:
             passed, off = self._quantizer(vectors, counts, generator)
-        made = passed
-        for layer in decoder:
-            made = layer(made)
+        made = _through(decoder, passed)
         y = inverse(expand(made))[:, : x.shape[1], 0]
         # over the root of their levels: between as loud as they are and all alike
         levels = expand.get_buffer("levels").sqrt()
@@ -118,6 +116,11 @@ class CodecTask:
             "SI-SDR": -s.si_sdr * bounded_si_sdr_db(y, x).mean(),
             "commitment": s.commitment * off,
         }
+        asked = s.again * (1.0 if self._resumes else min(1.0, step / AGAIN_STEPS))
+        if asked:
+            found = _through(encoder, mdct(y[:, :, None]))
+            whole = (counts == 0) | (counts == self.codec.codebooks)  # with fewer, it need not find them again
+            parts["again"] = asked * _off_again(found[whole], passed.detach()[whole])
         if self._adversary is not None:
             parts["adversary"], codecs = self._adversary.losses(y, x)
             parts["adversarial"] = s.adversarial * codecs
@@ -157,6 +160,19 @@ class CodecTask:
 
 def _between(low: float, high: float, generator: torch.Generator) -> float:
     return low + (high - low) * float(torch.rand((), generator=generator))
+
+
+def _through(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
+    for layer in layers:
+        x = layer(x)
+    return x
+
+
+def _off_again(found: Tensor, given: Tensor) -> Tensor:
+    """Mean square of vectors [B, F, C] found again from those that were decoded, over their variance. 0 of none."""
+    if not found.numel():
+        return found.sum()
+    return (found - given).pow(2).mean() / given.flatten(0, 1).var(dim=0).mean().clamp_min(1e-6)
 
 
 def _relative(made: Tensor, wanted: Tensor) -> Tensor:

@@ -14,8 +14,16 @@ from torch import Tensor
 from resonant_models import TINY
 from resonantgen.codecs.resonant.model import Resonant
 from resonantgen.codecs.rvq import ResidualQuantizer
+from resonantgen.training import codec_task
 from resonantgen.training.codec_losses import MelDistance, bounded_si_sdr_db, si_sdr_db
-from resonantgen.training.codec_task import UNQUANTIZED_STEPS, CodecSettings, CodecTask, evaluate, other_sound
+from resonantgen.training.codec_task import (
+    UNQUANTIZED_STEPS,
+    CodecSettings,
+    CodecTask,
+    _off_again,
+    evaluate,
+    other_sound,
+)
 from resonantgen.training.quantizing import LearningQuantizer
 from resonantgen.training.sounds import Sound
 
@@ -271,6 +279,27 @@ def test_what_is_not_quantised_passes_whole() -> None:
     x = torch.randn(3, 20, 4, generator=seeded(14))
     passed, _ = quantizer(x, counts(0, 2, 0), seeded(15))
     assert torch.equal(passed[0], x[0]) and torch.equal(passed[2], x[2]) and not torch.equal(passed[1], x[1])
+
+
+def test_how_far_off_vectors_are_that_are_found_again() -> None:
+    given, noise = torch.randn(2, 4, 500, 8, generator=seeded(18)).unbind(0)
+    assert float(_off_again(given, given)) == 0
+    assert float(_off_again(3 * given + 1.5 * noise, 3 * given)) == pytest.approx(0.25, rel=0.05), "at any scale"
+    assert float(_off_again(given[:0], given[:0])) == 0
+
+
+def test_finding_vectors_again_is_learned_by_both_networks() -> None:
+    """From that part alone, and with all or no codebooks only: with 2 it is not asked for."""
+    nothing = dict.fromkeys(("mel", "coefficients", "waveform", "si_sdr", "commitment"), 0.0)
+    learner = task(CodecSettings(batch=1, crop_seconds=0.25, **nothing))
+    for count, asked in ((2, False), (SMALL.codebooks, True), (0, True)):
+        learner.codec.zero_grad()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(codec_task, "COUNTS", (count,))
+            learner.loss(60, seeded(19))[0].backward()
+        for net in (learner.codec.encoder_net, learner.codec.decoder_net):
+            norms = [float(weight.grad.norm()) for weight in net.parameters() if weight.grad is not None]
+            assert (max(norms) > 0) is asked, (count, norms)
 
 
 def test_silence_is_learned_from_without_a_fault() -> None:
