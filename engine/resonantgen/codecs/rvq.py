@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 TILE_FRAMES = 64  # whose distances are in memory at a time
+MARGIN = 0.1  # by which a beam's sum is to be nearer to its first vector than to others, over their variance
 
 
 class ResidualQuantizer(nn.Module):
@@ -41,7 +42,7 @@ class Search:
     the best sum is taken (D.-H. Juang, A. H. Gray, "Multiple stage vector quantization for speech coding", 1982, did
     the first; W. P. LeBlanc et al., IEEE TSAP 1993, the second). The first codebook's is the nearest always: what
     follows a frame by its first token finds the same, whatever comes after. Of the best sums, one is taken that is
-    itself nearest to its first vector, if there is one, so that what is decoded has that token again.
+    itself nearest to its first vector by a margin, if it is about as good: what is decoded has that token again.
     """
 
     vectors: Tensor  # [K, N, C]
@@ -71,12 +72,18 @@ class Search:
                 indices = indices.expand(-1, best.shape[1], -1)
             residual = residual - functional.embedding(nearest, vectors)
             indices = torch.cat((indices, nearest[:, :, None]), dim=2)
-        return indices[:, 0] if indices.shape[1] == 1 else self._of_its_first(x - residual, indices)
+        return indices[:, 0] if indices.shape[1] == 1 else self._of_its_first(x, residual, indices)
 
-    def _of_its_first(self, sums: Tensor, indices: Tensor) -> Tensor:
-        """Of choices, the best first, sums [F, choices, C] and indices [F, choices, K] -> indices [F, K]."""
-        nearest = _distance(sums, self.vectors[0], self.squares[0]).argmin(dim=2)
-        chosen = (nearest == indices[:, :, 0]).int().argmax(dim=1)  # the first that is; of none, the best
+    def _of_its_first(self, x: Tensor, residual: Tensor, indices: Tensor) -> Tensor:
+        """Vectors [F, 1, C], what choices leave of them [F, choices, C], indices [F, choices, K] -> one's [F, K].
+
+        A choice costs the square of what it leaves, and what its sum lacks of the margin, a square as well.
+        """
+        first = indices[:, :, :1]
+        distance = _distance(x - residual, self.vectors[0], self.squares[0])
+        nearer = distance.scatter(2, first, torch.inf).amin(dim=2) - distance.gather(2, first)[:, :, 0]
+        margin = MARGIN * self.vectors[0].var(dim=0, correction=0).sum()
+        chosen = (residual.pow(2).sum(dim=2) + (margin - nearer).clamp_min(0)).argmin(dim=1)
         return indices[torch.arange(len(indices), device=indices.device), chosen]
 
 
