@@ -14,21 +14,20 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
-from resonantgen.errors import BadValue, StorageError
-from resonantgen.session.files import storage_errors
+from resonantgen.errors import BadValue
+from resonantgen.training.claim import claimed
 from resonantgen.training.distributed import World, average, average_gradients, joined, share
 from resonantgen.training.history import History
-from resonantgen.training.run_state import STATE_NAME, read_state, remove_abandoned, write_state
+from resonantgen.training.run_state import STATE_NAME, read_state, write_state
 
 
 class Task(Protocol):
@@ -114,7 +113,12 @@ def train(
     ModelDamaged.
     """
     device = torch.device(settings.device)
-    with joined(device) as here, _threads(settings.threads), _exact(device), _claim(out, here):
+    with (
+        joined(device) as here,
+        _threads(settings.threads),
+        _exact(device),
+        claimed(out, "training") if here.writes else nullcontext(),
+    ):
         run = _Run(task, settings, out, here, {"task": task.name, **settings.identity(), **(facts or {})})
         watcher = observer if here.writes else None
         run.resume()
@@ -273,26 +277,6 @@ def _interrupts() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _claim(out: Path, here: World) -> Iterator[None]:
-    """The folder, made if need be, for this run alone. Raises StorageError."""
-    if not here.writes:
-        yield
-        return
-    with storage_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise StorageError(f"Another process is training in {out}. Wait for it, or choose another.") from None
-    try:
-        remove_abandoned(out)
-        yield
-    finally:
-        lock.release()
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
 from resonantgen.errors import BadValue, ModelDamaged
-from resonantgen.session.files import TEMPORARY_SUFFIX, storage_errors, write_file
+from resonantgen.session.files import storage_errors, write_file
 from resonantgen.training.history import History
 
 STATE_NAME = "state.safetensors"
@@ -92,13 +91,6 @@ def read_module(path: Path, module: nn.Module) -> None:
         module.load_state_dict(_within(tensors, _MODULE) | _within(tensors, _AVERAGED))
     except (SafetensorError, OSError, RuntimeError) as error:
         raise _damaged(path, f"cannot be read ({str(error).splitlines()[0][:100]})") from None
-
-
-def remove_abandoned(folder: Path) -> None:
-    """Remove what a killed process was writing into a run's folder. No other process may be writing."""
-    for part in folder.glob(f".*{TEMPORARY_SUFFIX}"):
-        with suppress(OSError):
-            part.unlink()
 
 
 def _within(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

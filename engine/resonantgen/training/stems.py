@@ -31,6 +31,7 @@ from resonantgen.audio.resample import resample
 from resonantgen.errors import AudioError, BadValue
 from resonantgen.music.notes import Role
 from resonantgen.session.files import storage_errors, write_file
+from resonantgen.training.claim import claimed
 from resonantgen.training.corpora import Corpus, corpora
 from resonantgen.training.stem_folder import MANIFEST
 from resonantgen.training.stem_plan import (
@@ -107,21 +108,19 @@ def render_stems(order: StemOrder, jobs: int = 1, on_stem: Callable[[StemLine, i
     `on_stem` is told of each that is done, of how many are there and of how many there will be. Raises BadValue,
     ModelUnusable where a program, soundfont or sample is missing, AudioError, StorageError.
     """
-    with storage_errors(order.out):
-        for role in Role:
-            (order.out / role.value).mkdir(parents=True, exist_ok=True)
-    done = read_manifest(order)
-    total = order.stems_of_role * len(Role)
-    wanted = [(role, index) for index in range(order.stems_of_role) for role in Role]
-    missing = [(role, index) for role, index in wanted if (role.value, index) not in done]
-    count = total - len(missing)
-    for line in _lines(order, missing, jobs):
-        with storage_errors(order.out / MANIFEST), (order.out / MANIFEST).open("a", encoding="utf-8") as manifest:
-            manifest.write(msgspec.json.encode(line).decode() + "\n")
-        count += 1
-        if on_stem is not None:
-            on_stem(line, count, total)
-    return count
+    with claimed(order.out, "rendering stems", *(role.value for role in Role)):
+        done = read_manifest(order)
+        total = order.stems_of_role * len(Role)
+        wanted = [(role, index) for index in range(order.stems_of_role) for role in Role]
+        missing = [(role, index) for role, index in wanted if (role.value, index) not in done]
+        count = total - len(missing)
+        for line in _lines(order, missing, jobs):
+            with storage_errors(order.out / MANIFEST), (order.out / MANIFEST).open("a", encoding="utf-8") as manifest:
+                manifest.write(msgspec.json.encode(line).decode() + "\n")
+            count += 1
+            if on_stem is not None:
+                on_stem(line, count, total)
+        return count
 
 
 def read_manifest(order: StemOrder) -> dict[tuple[str, int], StemLine]:

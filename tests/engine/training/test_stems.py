@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
+from filelock import FileLock
 
 from music_archives import write_freedoom, write_groove, write_pop909
 from resonantgen.cli import commands
-from resonantgen.errors import BadValue
+from resonantgen.errors import BadValue, StorageError
 from resonantgen.music.notes import Role
+from resonantgen.session.files import TEMPORARY_SUFFIX
 from resonantgen.training import stem_plan
 from resonantgen.training.corpora import Split, corpora
 from resonantgen.training.corpora.composed import Composed
@@ -290,6 +292,18 @@ def test_stems_of_another_seed_are_not_mixed_in(music: Path, tmp_path: Path) -> 
     render_stems(small)
     with pytest.raises(BadValue, match="stems of seed 3"):
         render_stems(replace(small, seed=4))
+
+
+def test_a_folder_is_for_one_process(music: Path, tmp_path: Path) -> None:
+    """Two would write each stem twice, and twice into the manifest. What a killed one left half-written goes."""
+    left = tmp_path / "drums" / f".train.flac.1-1{TEMPORARY_SUFFIX}"
+    left.parent.mkdir()
+    left.write_bytes(b"half")
+    with FileLock(tmp_path / ".lock"), pytest.raises(StorageError, match="Another process is rendering stems"):
+        render_stems(order(music, tmp_path))
+    assert left.exists() and not (tmp_path / "stems.jsonl").exists()
+    render_stems(replace(order(music, tmp_path), hours=2.0 / 3600))
+    assert not left.exists()
 
 
 def test_the_command_says_in_one_line_what_is_missing(tmp_path: Path) -> None:
