@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from jack_server import JackServer, Recording
 from resonantgen.music.notes import Role
 
 HANG_SECONDS = 120.0  # nothing takes nearly as long: it only ends a test that hangs
+ATTEMPTS, LOADING_SECONDS = 3, 60.0  # of an Ardour to load a session, which takes it a few seconds
 NAMES = tuple(role.value for role in Role)
 CHANNELS = 2 * len(NAMES)
 _SCRIPT = Path(__file__).with_name("ardour_session.lua")
@@ -66,6 +67,7 @@ class ArdourSession:
         """`plugin`: its LV2 bundle. `folder` is not there yet."""
         self.rate = rate
         self._folder = folder / "session"
+        self._log = self._folder / "hardour.log"
         self._home, bundles = folder / "home", folder / "lv2"
         self._home.mkdir(parents=True)
         bundles.mkdir()
@@ -110,29 +112,42 @@ class ArdourSession:
 
         The server may be one that waits for its clients, but no other may come or go while Ardour runs.
         """
+        with ExitStack() as stack:
+            process, recording = self._loaded(server, stack)
+            port = wait_for("Ardour's OSC", lambda: _udp_port(process.pid))
+            ardour = Ardour(("127.0.0.1", port), process, recording)
+            try:
+                ardour.wait_until_at(1)  # without its window it begins to play
+                ardour.stop()
+                ardour.locate(0)
+                yield ardour
+            finally:
+                ardour.close()
+
+    def _loaded(self, server: JackServer, stack: ExitStack) -> tuple[subprocess.Popen[bytes], Recording]:
+        """An Ardour with its tracks, recorded, until `stack` ends. Once in a while one hangs before it has any."""
+        for _ in range(ATTEMPTS):
+            with ExitStack() as attempt:
+                process, recording = attempt.enter_context(self._running(server))
+                end = time.monotonic() + LOADING_SECONDS
+                while not recording.is_connected() and time.monotonic() < end:
+                    assert process.poll() is None, f"Ardour ended: {self._log.read_text(errors='replace')[-2000:]}"
+                    time.sleep(0.02)
+                if recording.is_connected():
+                    stack.enter_context(attempt.pop_all())
+                    return process, recording
+        raise AssertionError(f"waited in vain for Ardour's tracks: {self._log.read_text(errors='replace')[-2000:]}")
+
+    @contextmanager
+    def _running(self, server: JackServer) -> Iterator[tuple[subprocess.Popen[bytes], Recording]]:
         (program,) = _LIBRARIES.glob("hardour-*")
-        log = self._folder / "hardour.log"
         environment = {**self._environment, **_PLACES, **server.environment}
         with server.recording(CHANNELS + 2, _RECORDED) as recording:
-            with log.open("wb") as out:
+            with self._log.open("wb") as out:
                 command = [str(program), str(self._folder), "session"]
                 process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
             try:
-
-                def loaded() -> bool:
-                    assert process.poll() is None, f"Ardour ended: {log.read_text(errors='replace')[-2000:]}"
-                    return recording.is_connected()
-
-                wait_for("Ardour's tracks", loaded)
-                port = wait_for("Ardour's OSC", lambda: _udp_port(process.pid))
-                ardour = Ardour(("127.0.0.1", port), process, recording)
-                try:
-                    ardour.wait_until_at(1)  # without its window it begins to play
-                    ardour.stop()
-                    ardour.locate(0)
-                    yield ardour
-                finally:
-                    ardour.close()
+                yield process, recording
             finally:
                 process.terminate()
                 try:
