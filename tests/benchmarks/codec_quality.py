@@ -41,9 +41,10 @@ first 4 or 2 of them are 3 or 1.5 kbit/s. It comes with ResonantGen, and nothing
 uses it unless another is named. What it learned from is in its [model card](../presets/models/resonant/README.md).
 
 Sound is cut into an MDCT of 320 coefficients a frame, compressed by a square root; causal ConvNeXt blocks make vectors
-of them, which a residual quantiser writes as indices (a search with a beam of 8); the decoder is the same backwards,
-and looks one frame ahead. A frame's codes are certain half a frame after it, its sound one and a half frames after its
-codes. How it learned: [decision 0145](decisions/0145-how-the-codec-learns.md).
+of them, which a residual quantiser writes as indices (a search with a beam of 8, which prefers what will be found
+again); the decoder is the same backwards, and looks one frame ahead. A frame's codes are certain half a frame after it,
+its sound one and a half frames after its codes. How it learned:
+[decision 0145](decisions/0145-how-the-codec-learns.md).
 
 ## Held-out stems
 
